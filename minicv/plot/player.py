@@ -60,7 +60,7 @@ _SCRIPT = """<script>
   };
   const keys = { ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", " ": "play" };
   root.addEventListener("keydown", function (event) {
-    if (!(event.key in keys)) return;
+    if (!(event.key in keys) || event.key === " " && event.target.tagName === "BUTTON") return;
     act[keys[event.key]]();
     event.preventDefault();
   });
@@ -146,6 +146,8 @@ def _uri(frame):
     if isinstance(frame, str):
         if not frame.lstrip().startswith(("<svg", "<?xml")):
             raise ArgError(f"Player: frame is the text {frame[:40]!r}, expected an SVG")
+        if "xmlns=" not in frame:                       # an <img> needs it, inline SVG does not
+            frame = frame.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
         return data_uri(frame.encode(), "image/svg+xml")
     if isinstance(frame, np.ndarray):
         return image_uri(frame)
