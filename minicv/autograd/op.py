@@ -60,7 +60,8 @@ class Node:
     def __init__(self, op, inputs, settings, y, aux):
         self.op, self.settings, self.aux = op, settings, aux
         self.parents = tuple([
-            (x.node or x) if isinstance(x, Tensor) and x._requires_grad else None for x in inputs])
+            (x.node or x) if isinstance(x, Tensor) and x._requires_grad and rule is not None else None
+            for x, rule in zip(inputs, op.rules or inputs, strict=False)])
         self.saved = op.keep(inputs)
         self.versions = tuple([x.version for x in self.saved if isinstance(x, Tensor)])
         self.y = y if op.keeps_y else None
@@ -223,7 +224,7 @@ class Op:
         # A plain array could be overwritten by its owner before the backward pass: keep a copy.
         inputs = tuple([Tensor(x) if isinstance(x, np.ndarray) else x for x in inputs])
         node = Node(self, inputs, settings, out._array, aux)
-        if all(p is None for p, rule in zip(node.parents, self.rules or node.parents, strict=False) if rule):
+        if all(parent is None for parent in node.parents):
             return
         out._requires_grad, out.node = True, node
         if state.anomaly:
