@@ -20,7 +20,6 @@ from ..kernels import conv as kernels
 from ..kernels.windows import pads, pair
 from .op import array, op
 
-
 # The trilinear form --------------------------------------------------------------------------------
 
 
