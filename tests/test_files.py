@@ -69,7 +69,7 @@ def test_previous_content_is_kept_on_request(tmp_path):
 
 
 def test_previous_that_already_is_the_current_file_leaves_no_temporary(tmp_path):
-    """The state after a crash between linking and renaming: rename() of equal files does nothing."""
+    """The state after a crash between the two renames: rename() of equal files does nothing."""
     path = tmp_path / "a"
     path.write_bytes(b"1")
     os.link(path, tmp_path / "a.prev")
@@ -261,8 +261,9 @@ def test_only_old_orphans_of_dead_writers_are_removed_C4(tmp_path):
     dead.wait()
     old = time.time() - 7200
     keep = [f"a.tmp.{os.getpid()}.00000000", f"b.tmp.{dead.pid}.00000000", "a.tmp", "a.tmp.x.y",
-            f"a.tmp.{dead.pid}.0000000g", f"aa.tmp.{dead.pid}.00000000", "a.tmp.99999999999.00000000",
-            f"a.tmp.{dead.pid}.00000000.npz", f"a.tmp.{dead.pid}.0000abcd"]
+            f"a.tmp.{dead.pid}.0000000g", f"aa.tmp.{dead.pid}.00000000",
+            f"a.tmp.{dead.pid}.00000000.npz", "a.tmp.99999999999.00000000",
+            f"a.tmp.{dead.pid}.0000abcd"]
     drop = [f"a.tmp.{dead.pid}.{i:08x}" for i in range(2)]
     for name in keep + drop:
         (tmp_path / name).write_bytes(b"")

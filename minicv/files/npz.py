@@ -15,8 +15,10 @@ from .limits import MAX_FILE, check_member_name, read_limited
 __all__ = ["npz_bytes", "read_npz", "parse_npz"]
 
 _DEFLATE_RATIO = 1032  # deflate cannot expand by more: 258 bytes from 2 bits
-_NPY_HEADER = re.compile(rb"\{'descr': '([<>|=][A-Za-z?][0-9]*)', 'fortran_order': (True|False), "
-                         rb"'shape': \(((?:[0-9]{1,19}(?:, [0-9]{1,19})*,?)?)\), \} *\n")
+_TYPES = "b1|i1|i2|i4|i8|u1|u2|u4|u8|f2|f4|f8|c8|c16"
+_NPY_HEADER = re.compile(
+    r"\{'descr': '([<>|=](?:" + _TYPES + r"))', 'fortran_order': (True|False), "
+    r"'shape': \(((?:[0-9]{1,19}(?:, [0-9]{1,19})*,?)?)\), \} *\n")
 _ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError,
                EOFError, RuntimeError, zlib.error, OSError, KeyError)
 
@@ -32,7 +34,7 @@ def npz_bytes(arrays: dict) -> bytes:
         for name, array in arrays.items():
             check_member_name("npz_bytes", name, ArgError)
             array = np.asarray(array, order="C")
-            if array.dtype.kind not in "biufc":
+            if array.dtype.str[1:] not in _TYPES.split("|"):
                 raise DTypeError(f"npz_bytes: {name!r} has dtype {array.dtype}, expected numbers "
                                  "or bool; store text as uint8")
             array = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -115,14 +117,13 @@ def _parse_npy_header(file, where):
     (length,) = struct.unpack(form, file.read(struct.calcsize(form)))
     if length > 10_000:
         raise LimitError(f"{where} has a header of {length} bytes, expected at most 10000")
-    header = file.read(length)
+    header = file.read(length).decode("latin-1")
     match = _NPY_HEADER.fullmatch(header)
-    if b"|O" in header:
+    if "|O" in header:
         raise UnsafeFileError(f"{where} holds Python objects, expected numbers; never loaded")
-    if not match or np.dtype(match[1].decode()).kind not in "biufc":
+    if not match:
         raise DataFormatError(f"{where} has the header {header[:80]!r}, expected numbers or bool")
-    shape = tuple(int(n) for n in match[3].decode().split(",") if n.strip())
+    shape = tuple(int(n) for n in match[3].split(",") if n.strip())
     if len(shape) > 64:
         raise DataFormatError(f"{where} has {len(shape)} dimensions, expected at most 64")
-    header_size = 8 + struct.calcsize(form) + length
-    return np.dtype(match[1].decode()), match[2] == b"True", shape, header_size
+    return np.dtype(match[1]), match[2] == "True", shape, 8 + struct.calcsize(form) + length

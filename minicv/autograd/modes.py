@@ -1,0 +1,106 @@
+"""Switches of the engine: is the graph recorded, are values checked. One set per thread.
+
+All are context managers that restore the earlier state on the way out, also after an exception, and
+decorators for plain functions and for generators (a decorated generator switches only while it runs).
+"""
+
+import functools
+import inspect
+import threading
+
+
+class _State(threading.local):
+    recording = True        # ops on tensors that require a gradient create nodes
+    anomaly = False         # every result and gradient is checked for NaN and infinity
+    keep_values = False     # nodes remember their result, for pictures of the graph
+    observer = None         # called as observer(op, inputs, settings, result) after every op on Tensors
+
+
+state = _State()
+
+
+class _Mode:
+    """Set one attribute of `state` for the length of a `with` block or of a function call."""
+
+    attribute, value = "recording", True
+
+    def __enter__(self):
+        # One object may be entered more than once (as a decorator of a recursive function).
+        self.__dict__.setdefault("earlier", []).append(getattr(state, self.attribute))
+        setattr(state, self.attribute, self.value)
+        return self
+
+    def __exit__(self, *exception):
+        setattr(state, self.attribute, self.earlier.pop())
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with type(self)():
+                return function(*args, **kwargs)
+        return wrapped
+
+    def _wrap_generator(self, function):
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            items = function(*args, **kwargs)
+            while True:
+                with type(self)():
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
+        return wrapped
+
+
+class no_grad(_Mode):
+    """Inside, no graph is recorded: results never require a gradient, parameters may be written."""
+
+    attribute, value = "recording", False
+
+
+class enable_grad(_Mode):
+    """Inside, the graph is recorded again (to be used within `no_grad`)."""
+
+    attribute, value = "recording", True
+
+
+class detect_anomaly(_Mode):
+    """Inside, the first op that makes a NaN or infinity raises `DivergenceError`.
+
+    Forward: the error names the op. Backward: it also shows where in the program the op was called.
+    Slow; switch it on to find a fault.
+    """
+
+    attribute, value = "anomaly", True
+
+
+class keep_values(_Mode):
+    """Inside, the graph keeps its intermediate values, so that `Tensor.graph()` can show them."""
+
+    attribute, value = "keep_values", True
+
+
+class observe(_Mode):
+    """``with observe(function):`` call ``function(op, inputs, settings, result)`` after each op on Tensors.
+
+    Serves what looks at a computation from outside: counting operations, walking over memory layouts.
+    Observers nest; only the innermost is called.
+    """
+
+    attribute = "observer"
+
+    def __init__(self, function):
+        self.value = function
+
+    def __call__(self, function):
+        raise TypeError("observe is used as `with observe(function):`, not as a decorator")
+
+
+def is_recording():
+    """True when ops on tensors that require a gradient are recorded in this thread."""
+    return state.recording

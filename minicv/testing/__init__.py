@@ -1,0 +1,1 @@
+"""Tools that prove things: the op registry with its cases, contracts and generators of inputs."""
