@@ -102,7 +102,7 @@ class Tensor:
     def wrap(cls, values):
         """A tensor round an array that nobody else will write; the array is locked, not copied."""
         self = cls.__new__(cls)
-        values.setflags(write=False)
+        values.setflags(False)
         self._array = values
         self._requires_grad, self._grad, self.node, self.version = False, None, None, 0
         return self
