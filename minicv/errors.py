@@ -61,3 +61,7 @@ class MissingExtraError(MinicvError, ImportError):
 
 class DataMissingError(MinicvError, FileNotFoundError):
     """A data set is not where it was looked for; the message says how to get it."""
+
+
+class GradientError(MinicvError, AssertionError):
+    """A gradient check failed."""

@@ -81,3 +81,9 @@ def specs():
                 raise ValueError(f"two specs are called {spec.label}")
             found[spec.label] = spec
     return found
+
+
+def check_op(spec, order=2):
+    """Gradient checks of all samples of a spec; see `minicv.testing.checks.check_op`."""
+    from .checks import check_op
+    return check_op(spec, order)

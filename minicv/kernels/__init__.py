@@ -1,0 +1,1 @@
+from .conv import conv2d, conv2d_filter, conv2d_input
