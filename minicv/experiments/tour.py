@@ -5,7 +5,6 @@ Experiments take part when their decorator says ``tour=1`` (or 2, ...: the place
 
 import html
 
-
 from ..train.progress import silent
 from . import catalog
 from .html import Verdict, figures_html, page, table_html
@@ -69,7 +68,9 @@ def render(results, *, seed):
         "this machine, with NumPy and Numba alone, and is held against the threshold it has to reach.</p>",
         f'<p><strong class="{_verdict(results)}">{summary(results)}</strong> '
         f'<span class="soft">· seed {seed} · {seconds:.0f} s</span></p>',
-        f"<section>{table_html(rows)}</section>", *[_section(row, result) for row, result in results], _next_steps(results),
+        f"<section>{table_html(rows)}</section>",
+        *[_section(row, result) for row, result in results],
+        _next_steps(results),
     ]
     return page("minicv tour", "\n".join(body))
 

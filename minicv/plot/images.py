@@ -71,7 +71,7 @@ def show_images(images, *, titles=None, columns=None, ax=None):
     show_image(sheet, ax=ax)
     for n, title in enumerate(titles or ()):
         top, left = n // columns * (height + pad), n % columns * (width + pad)
-        ax.text(left + width / 2, top + height + 0.15 * pad, title, ha="center", va="top", fontsize=8)
+        ax.text(left + width / 2, top + height + 0.15 * pad, title, ha="center", va="top", fontsize=9)
     return ax
 
 
@@ -90,7 +90,7 @@ def show_filters(weight, *, columns=None, ax=None):
     return show_images(0.5 + 0.5 * weight / np.where(largest > 0, largest, 1), columns=columns, ax=ax)
 
 
-def show_misclassified(images, predicted, true, *, class_names=None, limit=24, columns=8, ax=None):
+def show_misclassified(images, predicted, true, *, class_names=None, limit=24, columns=6, ax=None):
     """Show the first `limit` images whose predicted label differs from the true one.
 
     images (N, C, H, W); predicted, true (N,) int labels. The caption reads "predicted (true)".

@@ -178,13 +178,16 @@ def test_the_script_steps_plays_and_wraps_around():
     globalThis.document = {getElementById: () => root};
     globalThis.setInterval = f => { globalThis.tick = f; return 7; };
     globalThis.clearInterval = () => {};
-    %s
+    SCRIPT
     const at = () => frames.findIndex(f => !f.hidden), seen = [];
-    const key = (k, tag) => { on.keydown({key: k, target: {tagName: tag || "DIV"}, preventDefault() {}}); seen.push(at()); };
+    const key = (k, tag) => {
+      on.keydown({key: k, target: {tagName: tag || "DIV"}, preventDefault() {}});
+      seen.push(at());
+    };
     key("ArrowRight"); key("End"); key("ArrowRight"); key("ArrowLeft"); key("Home"); key("x");
     key(" "); tick(); seen.push(at()); key(" ", "BUTTON");
     slider.value = "2"; slider.on.input(); seen.push(at());
     console.log(JSON.stringify([seen, caption.textContent]));
-    """ % script
+    """.replace("SCRIPT", script)
     out = subprocess.run(["node", "-e", harness], capture_output=True, text=True, check=True).stdout
     assert json.loads(out) == [[1, 2, 0, 2, 0, 0, 0, 1, 1, 2], "f2"]
