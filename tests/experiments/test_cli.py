@@ -13,6 +13,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from minicv.__main__ import main
@@ -213,7 +214,8 @@ def ops(monkeypatch):
     """A registry of two ops, one of them wrong."""
     fake = types.ModuleType("minicv.testing.registry")
     fake.specs = lambda: {"tanh": "tanh", "broken": "broken"}
-    fake.check_op = lambda spec, order: [(f"order {k + 1}, x[0]", 1e-9, spec == "tanh") for k in range(order)]
+    fake.check_op = lambda spec, order: [(f"order {k + 1}, x[0]", np.float64(1e-9), np.bool_(spec == "tanh"))
+                                         for k in range(order)]
     monkeypatch.setitem(sys.modules, "minicv.testing", types.ModuleType("minicv.testing"))
     monkeypatch.setitem(sys.modules, "minicv.testing.registry", fake)
 
