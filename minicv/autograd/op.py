@@ -235,6 +235,8 @@ class Op:
             self._record(out, inputs, parents, settings, aux)
         if state.anomaly:
             self._check_finite(out, arrays)
+        if state.observer is not None:
+            state.observer(self, inputs, settings, out)
         return out, aux
 
     def _record(self, out, inputs, parents, settings, aux):

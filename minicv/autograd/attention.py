@@ -1,0 +1,133 @@
+"""Scaled dot-product attention.
+
+    S = scale Q K^T + mask,    P = softmax(S) over the keys,    Y = P V                            (1)
+
+Reference: Vaswani et al., NIPS 2017, eq. 1.
+Departures: a query that may see no key at all gets weights 0 and output 0, where the softmax of an empty
+set would be NaN.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import ArgError, DTypeError, ShapeError
+from .op import array, op, shape_of
+
+
+@op
+def masked_softmax(s, keep=None):
+    """exp(s) / sum exp(s) over the last axis, counting only elements where `keep` (boolean, broadcast) is true.
+
+    Left out elements are 0, and so is a row in which nothing is kept or everything is -inf.
+    """
+    if keep is not None:
+        s = np.where(keep, s, -np.inf)
+    top = s.max(axis=-1, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore"):                         # a score of +inf gives NaN
+        e = np.exp(s - np.where(top == -np.inf, 0, top).astype(s.dtype))
+    total = e.sum(axis=-1, keepdims=True, dtype=np.float64)
+    return e * (1 / np.where(total == 0, 1, total)).astype(s.dtype)
+
+
+masked_softmax.vjp(lambda g, y, s, keep=None: y * (g - (g * y).sum(axis=-1, keepdims=True)),
+                   None, saves=("y",))
+
+
+class Attention(NamedTuple):
+    """Result of `attention_with_weights`: output (..., L, E) and weights (..., L, S), rows summing to 1 or 0."""
+
+    output: object
+    weights: object
+
+
+def scaled_dot_product_attention(q, k, v, mask=None, *, scale=None, causal=False):
+    """Equation (1): the values of the keys, averaged with weights by similarity to each query.
+
+    Parameters
+    ----------
+    q : Tensor or array (..., L, D), float32 or float64
+        Queries.
+    k, v : Tensor or array (..., S, D) and (..., S, E)
+        Keys and values. The leading axes broadcast as in a matrix product.
+    mask : Tensor or array (..., L, S), optional
+        Boolean: True where the query may see the key. Float: added to the scores, -inf hides a key; it
+        may be learned (relative position bias). NB: as in PyTorch's function of this name; the masks of
+        its MultiheadAttention are True where a key is hidden.
+    scale : float, optional
+        Default 1 / sqrt(D).
+    causal : bool
+        Query l sees keys 0 .. l only, in addition to the mask.
+
+    Returns
+    -------
+    Tensor or array (..., L, E). A query that sees no key gives 0.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgError
+    """
+    return attention_weights(q, k, mask, scale=scale, causal=causal, v=v) @ v
+
+
+def attention_with_weights(q, k, v, mask=None, *, scale=None, causal=False):
+    """`scaled_dot_product_attention` together with the weights: Attention(output, weights)."""
+    weights = attention_weights(q, k, mask, scale=scale, causal=causal, v=v)
+    return Attention(weights @ v, weights)
+
+
+def attention_weights(q, k, mask=None, *, scale=None, causal=False, v=None):
+    """P of equation (1), (..., L, S); parameters as `scaled_dot_product_attention` (v is only checked)."""
+    _check(q, k, v, mask)
+    D = q.shape[-1]
+    if scale is None:
+        scale = 1 / np.sqrt(D).item()
+    elif not np.isfinite(scale):
+        raise ArgError(f"scaled_dot_product_attention: scale is {scale!r}, expected a finite number")
+    # Scaling the queries, not the scores, touches and keeps L D numbers instead of L S.
+    scores = (q * scale) @ k.swapaxes(-1, -2)                   # (..., L, S)
+    keep = _visible(mask, causal, scores.shape)
+    if mask is not None and array(mask).dtype != bool:
+        scores = scores + mask
+    return masked_softmax(scores) if keep is None else masked_softmax(scores, keep)
+
+
+def _visible(mask, causal, shape):
+    """Boolean array of the keys that each query may see, or None for all."""
+    keep = array(mask) if mask is not None and array(mask).dtype == bool else None
+    if causal:
+        earlier = np.tri(*shape[-2:], dtype=bool)
+        keep = earlier if keep is None else keep & earlier
+    return keep
+
+
+def _check(q, k, v, mask):
+    name = "scaled_dot_product_attention"
+    for letter, a in (("q", q), ("k", k), ("v", v)):
+        if a is not None and (array(a).dtype.kind != "f" or array(a).dtype.itemsize < 4):
+            raise DTypeError(f"{name}: {letter} has dtype {a.dtype}, expected float32 or float64")
+        if a is not None and array(a).ndim < 2:
+            raise ShapeError(f"{name}: {letter} has shape {a.shape}, expected at least 2 axes (..., L, D)")
+    if q.shape[-1] != k.shape[-1] or q.shape[-1] == 0:
+        raise ShapeError(f"{name}: k has {k.shape[-1]} features, expected {q.shape[-1]} as q (at least 1)")
+    if v is not None and v.shape[-2] != k.shape[-2]:
+        raise ShapeError(f"{name}: v has {v.shape[-2]} values, expected {k.shape[-2]} as keys in k")
+    if mask is not None and array(mask).dtype.kind not in "bf":
+        raise DTypeError(f"{name}: mask has dtype {array(mask).dtype}, expected bool (True: visible) or float (added)")
+    _check_broadcast(name, q, k, v, mask)
+
+
+def _check_broadcast(name, q, k, v, mask):
+    try:
+        lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], *([v.shape[:-2]] if v is not None else []))
+    except ValueError:
+        raise ShapeError(f"{name}: v or k has leading axes {k.shape[:-2]}, expected axes that broadcast with "
+                         f"{q.shape[:-2]} of q") from None
+    scores = (*lead, q.shape[-2], k.shape[-2])
+    if mask is not None:
+        try:
+            fits = np.broadcast_shapes(shape_of(mask), scores) == scores
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"{name}: mask has shape {shape_of(mask)}, expected one that broadcasts to {scores}")

@@ -1,0 +1,330 @@
+"""Normalisation: subtract a mean, divide by a standard deviation, scale and shift.
+
+One op, `normalize`, serves batch, layer, instance and group normalisation, which differ only in the axes
+they average over. With n values x_k, mean m and variance v = 1/n sum (x_k - m)^2,
+
+    y = (x - m) / sqrt(v + eps)                                                                     (1)
+    gx = (g - mean(g) - y mean(g y)) / sqrt(v + eps)                                                (2)
+
+where (2) follows from dm/dx_k = 1/n and dv/dx_k = 2 (x_k - m) / n: the gradient loses its component along
+the constant and along y, the two directions in which y cannot change.
+
+References: Ioffe and Szegedy, ICML 2015; Ba et al., 2016 (layer); Ulyanov et al., 2016 (instance);
+Wu and He, ECCV 2018 (group); Krizhevsky et al., NIPS 2012, section 3.3 (local response).
+Departures: none.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import ArgError, DTypeError, ShapeError
+from ..kernels.windows import pair
+from .conv import check_image
+from .elementwise import rsqrt, sqrt, where
+from .op import array, op
+from .reduce import mean, sum
+
+# The op ---------------------------------------------------------------------------------------------
+
+
+@op(aux=True)
+def normalize(x, *, axis, eps=1e-5):
+    """Equation (1) over `axis` (int or tuple). Aux: mean and variance, float64, with the axes kept at size 1.
+
+    The mean is corrected by the mean of the differences, so that a constant gives exactly 0 and
+    mean >> standard deviation costs no digits.
+    """
+    _check("normalize", x, eps)
+    axis = _axes("normalize", axis, x.ndim)
+    if not x.size:
+        return x.copy(order="K"), (None, None)
+    center = x.mean(axis=axis, keepdims=True, dtype=np.float64)
+    rounded = center.astype(x.dtype)
+    y = x - rounded
+    rest = y.mean(axis=axis, keepdims=True, dtype=np.float64)
+    y -= rest.astype(x.dtype)
+    var = np.square(y, dtype=np.float64).mean(axis=axis, keepdims=True)
+    y *= _inverse(var, eps, x.dtype)
+    return y, (rounded + rest, var)
+
+
+def _inverse(var, eps, dtype):
+    with np.errstate(divide="ignore"):
+        return (1 / np.sqrt(var + eps)).astype(dtype)
+
+
+def _inverse_std(x, axis, eps):
+    """1 / sqrt(v + eps) as a function of x, made of ops."""
+    d = x - mean(x, axis=axis, keepdims=True)
+    return rsqrt(mean(d * d, axis=axis, keepdims=True) + eps)
+
+
+def _normalize_rule(g, y, x, axis, eps=1e-5, aux=None):
+    """Equation (2)."""
+    if not x.size:
+        return g
+    inverse = _inverse_std(x, axis, eps) if aux[1] is None else _inverse(aux[1], eps, x.dtype)
+    along_y = y * mean(g * y, axis=axis, keepdims=True)
+    return inverse * (g - mean(g, axis=axis, keepdims=True) - along_y)
+
+
+normalize.vjp(_normalize_rule, saves=("x", "y"))
+
+
+# The family -----------------------------------------------------------------------------------------
+
+
+class BatchNorm(NamedTuple):
+    """Result of `batch_norm`: y and the running statistics after this batch, arrays (C,)."""
+
+    y: object
+    running_mean: object
+    running_var: object
+
+
+def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, training=False,
+               momentum=0.1, eps=1e-5):
+    """y = weight (x - mean) / sqrt(var + eps) + bias per channel, over batch and positions.
+
+    In training, mean and variance are those of the batch (variance with 1/n) and the result carries the
+    new running statistics, ``(1 - momentum) running + momentum batch`` (variance with 1/(n-1)), for the
+    caller to store; nothing is written here. Otherwise the running statistics are used.
+
+    Parameters
+    ----------
+    x : Tensor or array (N, C, ...), float32 or float64
+    weight, bias : Tensor or array (C,), optional
+    running_mean, running_var : Tensor or array (C,)
+        Optional in training.
+    momentum : float in [0, 1]
+        Weight of the new batch. NB: as in PyTorch; TensorFlow's momentum is one minus this.
+
+    Returns
+    -------
+    BatchNorm(y, running_mean, running_var)
+        The statistics are plain arrays, None where none were given.
+
+    Raises
+    ------
+    ShapeError
+        For vectors that are not (C,), and in training for fewer than two values per channel, which have
+        no variance.
+    ArgError
+        For missing statistics when not training, a negative eps, a momentum outside [0, 1].
+    """
+    _check("batch_norm", x, eps, least=2)
+    _check_vectors("batch_norm", x.shape[1], weight=weight, bias=bias, running_mean=running_mean,
+                   running_var=running_var)
+    if not 0 <= momentum <= 1:
+        raise ArgError(f"batch_norm: momentum is {momentum!r}, expected a number in [0, 1]")
+    if not training:
+        return _with_running(x, weight, bias, running_mean, running_var, eps)
+    axis = (0, *range(2, x.ndim))
+    count = x.size // x.shape[1] if x.shape[1] else 0
+    if count == 1:
+        raise ShapeError(f"batch_norm: x has shape {x.shape}, expected more than one value per channel in training")
+    if count == 0:                                              # an empty batch teaches nothing
+        return BatchNorm(_affine(x, weight, bias), _plain(running_mean), _plain(running_var))
+    y, (mean, var) = normalize.with_aux(x, axis=axis, eps=eps)
+    new = (_blend(running_mean, mean, momentum), _blend(running_var, var * (count / (count - 1)), momentum))
+    return BatchNorm(_affine(y, weight, bias), *new)
+
+
+def _with_running(x, weight, bias, running_mean, running_var, eps):
+    if running_mean is None or running_var is None:
+        raise ArgError("batch_norm: running_mean or running_var is None, expected arrays when not training")
+    m, v = _plain(running_mean), _plain(running_var)
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    scale = _inverse(v.astype(np.float64), eps, x.dtype)
+    scale = scale if weight is None else weight * scale
+    y = (x - m.reshape(shape).astype(x.dtype)) * scale.reshape(shape)
+    return BatchNorm(_affine(y, None, bias), m, v)
+
+
+def _plain(a):
+    return None if a is None else array(a)
+
+
+def _blend(running, batch, momentum):
+    """Moving average, in the dtype of `running`."""
+    if running is None:
+        return None
+    running = array(running)
+    return ((1 - momentum) * running + momentum * batch.reshape(-1)).astype(running.dtype)
+
+
+def layer_norm(x, weight=None, bias=None, *, axes=-1, eps=1e-5):
+    """y = weight (x - mean) / sqrt(var + eps) + bias with statistics over `axes` of each item.
+
+    Parameters
+    ----------
+    x : Tensor or array, float32 or float64
+    weight, bias : Tensor or array, optional
+        Of the sizes of `axes` in order, as (D,) for the default.
+    axes : int or tuple of int
+        Axes to average over; the last one by default, as in transformers. NB: PyTorch names the sizes of
+        trailing axes instead; ``normalized_shape=(C, H, W)`` is ``axes=(1, 2, 3)``, and axes=1 is the
+        per-position norm over channels of ConvNeXt.
+
+    Returns
+    -------
+    Tensor or array like x.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgError
+    """
+    _check("layer_norm", x, eps)
+    axes = _axes("layer_norm", axes, x.ndim)
+    sizes = tuple(x.shape[a] for a in axes)
+    full = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
+    for name, a in (("weight", weight), ("bias", bias)):
+        if a is not None and a.shape != sizes:
+            raise ShapeError(f"layer_norm: {name} has shape {a.shape}, expected {sizes} for axes {axes} of x {x.shape}")
+    y = normalize(x, axis=axes, eps=eps)
+    y = y if weight is None else y * weight.reshape(full)
+    return y if bias is None else y + bias.reshape(full)
+
+
+def instance_norm(x, weight=None, bias=None, *, eps=1e-5):
+    """Each channel of each image with its own mean and variance: x (N, C, H, W), weight and bias (C,).
+
+    Raises
+    ------
+    ShapeError
+        Also for images of a single pixel, whose variance is always 0.
+    """
+    check_image("instance_norm", "x", x)
+    _check("instance_norm", x, eps, least=4)
+    _check_vectors("instance_norm", x.shape[1], weight=weight, bias=bias)
+    if x.shape[2] * x.shape[3] < 2:
+        raise ShapeError(f"instance_norm: x has shape {x.shape}, expected more than one pixel")
+    return _affine(normalize(x, axis=(2, 3), eps=eps), weight, bias)
+
+
+def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
+    """Mean and variance over `groups` equal runs of channels (and all positions) of each item.
+
+    Parameters
+    ----------
+    x : Tensor or array (N, C, ...), float32 or float64
+    weight, bias : Tensor or array (C,), optional
+    groups : int
+        Divides C. 1 is a layer norm over (C, H, W), C an instance norm.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgError
+    """
+    _check("group_norm", x, eps, least=2)
+    groups, _ = pair("group_norm", "groups", groups)
+    N, C = x.shape[:2]
+    if C % groups:
+        raise ShapeError(f"group_norm: x has {C} channels, expected a multiple of groups={groups}")
+    _check_vectors("group_norm", C, weight=weight, bias=bias)
+    v = x.reshape(N, groups, C // groups, *x.shape[2:])
+    y = normalize(v, axis=tuple(range(2, v.ndim)), eps=eps).reshape(x.shape)
+    return _affine(y, weight, bias)
+
+
+def _affine(y, weight, bias):
+    """weight y + bias per channel."""
+    shape = (1, -1) + (1,) * (y.ndim - 2)
+    y = y if weight is None else y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
+
+
+# Norms without statistics ---------------------------------------------------------------------------
+
+
+def l2_normalize(x, *, axis=-1, eps=1e-12):
+    """x / max(||x||, eps) along `axis`: unit vectors, and x / eps where the norm is below eps.
+
+    The gradient is finite everywhere; at x = 0 it is g / eps. Values whose squares overflow are handled.
+
+    Raises
+    ------
+    DTypeError, ArgError
+    """
+    if array(x).dtype.kind != "f":
+        raise DTypeError(f"l2_normalize: x has dtype {x.dtype}, expected float32 or float64")
+    if not eps > 0:
+        raise ArgError(f"l2_normalize: eps is {eps!r}, expected a positive number")
+    axis = _axes("l2_normalize", axis, x.ndim)
+    if not x.size:
+        return x
+    # The result does not change with the scale, so the scale counts as a constant in every derivative.
+    scale = np.abs(array(x)).max(axis=axis, keepdims=True)
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1).astype(x.dtype)
+    u = x / scale
+    square = sum(u * u, axis=axis, keepdims=True)
+    least = np.square(eps / scale.astype(np.float64)).clip(max=np.finfo(x.dtype).max).astype(x.dtype)
+    return u / sqrt(where(array(square) < least, least, square))
+
+
+@op
+def channel_sum(x, *, before, after):
+    """y[:, c] = x[:, c - before] + ... + x[:, c + after], with zeros beyond the first and last channel."""
+    C, y = x.shape[1], x.copy(order="K")
+    for shift in range(1, before + 1):
+        y[:, shift:] += x[:, :max(C - shift, 0)]
+    for shift in range(1, after + 1):
+        y[:, :max(C - shift, 0)] += x[:, shift:]
+    return y
+
+
+channel_sum.vjp(lambda g, y, x, before, after: channel_sum(g, before=after, after=before), saves=())
+
+
+def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
+    """y_c = x_c / (k + alpha / size sum_{c'} x_{c'}^2)^beta over `size` neighbouring channels.
+
+    Reference: Krizhevsky et al., NIPS 2012, section 3.3.
+    Departures: PyTorch's convention. The paper has k = 2 and no division by size: its alpha = 1e-4 for
+    size 5 is alpha = 5e-4 here. Of an even size the extra channel lies before c.
+
+    Parameters
+    ----------
+    x : Tensor or array (N, C, ...), float32 or float64
+    size : int
+        Number of channels in the window, centred at c; channels that do not exist count as 0.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgError
+    """
+    _check("local_response_norm", x, k, least=2, name="k")
+    size, _ = pair("local_response_norm", "size", size)
+    energy = channel_sum(x * x, before=size // 2, after=(size - 1) // 2)
+    return x / (energy * (alpha / size) + k) ** beta
+
+
+# Checks ----------------------------------------------------------------------------------------------
+
+
+def _check(function, x, eps, least=1, name="eps"):
+    a = array(x)
+    if a.dtype.kind != "f" or a.dtype.itemsize < 4:
+        raise DTypeError(f"{function}: x has dtype {a.dtype}, expected float32 or float64")
+    if a.ndim < least:
+        raise ShapeError(f"{function}: x has shape {a.shape}, expected at least {least} axes")
+    if not eps >= 0:
+        raise ArgError(f"{function}: {name} is {eps!r}, expected a number >= 0")
+
+
+def _check_vectors(function, C, **vectors):
+    for name, a in vectors.items():
+        if a is not None and a.shape != (C,):
+            raise ShapeError(f"{function}: {name} has shape {a.shape}, expected ({C},), one value per channel")
+
+
+def _axes(function, axis, ndim):
+    """Axes as a tuple of different numbers from 0."""
+    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    if not axes or any(isinstance(a, bool) or not -ndim <= a < ndim for a in axes):
+        raise ArgError(f"{function}: axes are {axis!r}, expected integers in [-{ndim}, {ndim})")
+    axes = tuple(a % ndim for a in axes)
+    if len(set(axes)) < len(axes):
+        raise ArgError(f"{function}: axes are {axis!r}, expected different ones")
+    return axes
