@@ -1,0 +1,61 @@
+"""Memory layout: logical axes are always (N, C, H, W); in memory channels usually come last.
+
+With channels last, the innermost loop of every kernel runs over contiguous channels, and a pixel
+is one short contiguous run whatever the stride or the window.
+"""
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+
+
+def is_channels_last(x: np.ndarray) -> bool:
+    """Whether x (N, C, H, W) lies in memory in the order N, H, W, C (gaps from slicing allowed).
+
+    Axes of length 1 have no say; where nothing decides, as for one channel, the answer is True.
+    """
+    if x.ndim != 4 or (x.shape[1] > 1 and x.strides[1] != x.itemsize):
+        return False
+    steps = [abs(x.strides[axis]) for axis in (0, 2, 3, 1) if x.shape[axis] > 1]
+    return steps == sorted(steps, reverse=True)
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """x (N, C, H, W) with channels last in memory, without gaps; x itself if it already is."""
+    if x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return x
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def like_layout(x: np.ndarray, shape: tuple, dtype=None) -> np.ndarray:
+    """Empty array of `shape` whose memory order follows x: channels last stays channels last.
+
+    Shapes that are not (N, C, H, W) are in C order. `dtype` is by default that of x.
+    """
+    dtype = x.dtype if dtype is None else dtype
+    if len(shape) != 4 or not is_channels_last(x):
+        return np.empty(shape, dtype)
+    N, C, H, W = shape
+    return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+
+
+def planes(x: np.ndarray, last: bool) -> np.ndarray:
+    """x (N, C, H, W) as C-contiguous (M, H, W, K), for kernels that treat channels alike.
+
+    With channels `last` this is (N, H, W, C), else (N C, H, W, 1). For an array made by
+    `like_layout(y, ...)` and ``last = is_channels_last(y)`` it is a view.
+    """
+    if last:
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    N, C, H, W = x.shape
+    return np.ascontiguousarray(x).reshape(N * C, H, W, 1)
+
+
+def check_images(function: str, **arrays: np.ndarray) -> None:
+    """Raise ShapeError or DTypeError unless each array is 4-D and float32 or float64."""
+    for name, x in arrays.items():
+        if x.ndim != 4:
+            raise ShapeError(f"{function}: {name} has shape {x.shape}, expected 4 axes; "
+                             f"images are (N, C, H, W), filters (O, C, P, Q)")
+        if x.dtype.type not in (np.float32, np.float64):
+            raise DTypeError(f"{function}: {name} has dtype {x.dtype}, expected float32 or float64")
