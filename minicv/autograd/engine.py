@@ -7,6 +7,7 @@ have been processed: nodes are taken in topological order. The order is found wi
 by recursion, because a graph may be a million operations deep.
 """
 
+import operator
 import warnings
 
 import numpy as np
@@ -16,6 +17,7 @@ from .modes import enable_grad, state
 from .op import Node, op
 from .tensor import Tensor
 
+_creation = operator.attrgetter("order")
 
 @op
 def cast(x, *, dtype):
@@ -47,28 +49,18 @@ sum_to.vjp(lambda g, y, x, shape: expand(g, shape=x.shape), saves=())
 expand.vjp(lambda g, y, x, shape: sum_to(g, shape=x.shape), saves=())
 
 
-def topological(roots):
-    """Nodes reachable from `roots`, each one before its parents (Kahn's algorithm, no recursion)."""
-    uses = dict.fromkeys(roots, 0)
-    stack = list(uses)
+def topological(root):
+    """Nodes reachable from `root`, each one before its parents.
+
+    A node is created after its parents, so the order of creation, backwards, is a topological order.
+    """
+    seen, stack = {root}, [root]
     while stack:
         for parent in stack.pop().parents:
-            if type(parent) is Node:
-                if parent in uses:
-                    uses[parent] += 1
-                else:
-                    uses[parent] = 1
-                    stack.append(parent)
-    order, ready = [], [node for node in uses if uses[node] == 0]
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for parent in node.parents:
-            if type(parent) is Node:
-                uses[parent] -= 1
-                if uses[parent] == 0:
-                    ready.append(parent)
-    return order
+            if type(parent) is Node and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=_creation, reverse=True)
 
 
 def grad(output, inputs, gradient=None, *, retain_graph=None, create_graph=False, allow_unused=False):
@@ -140,7 +132,7 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets, leaves=No
     retain_graph = create_graph if retain_graph is None else retain_graph
     if output.node is None:                            # grad(x, [x]) of a leaf
         return {_key(output): g}
-    order = topological([output.node])
+    order = topological(output.node)
     useful = _useful(order, targets) if targets is not None else None
     if any(node.freed for node in order if useful is None or node in useful):
         raise GraphError(f"{name}: the graph was already used and freed; pass retain_graph=True to the first call. "
@@ -152,7 +144,7 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets, leaves=No
 
 
 def _pull_all(order, pending, retain_graph, graph, targets, useful, leaves):
-    found = {}
+    found, anomaly = {}, state.anomaly
     for node in order:
         g = pending.pop(node, None)
         if g is None:
@@ -162,16 +154,18 @@ def _pull_all(order, pending, retain_graph, graph, targets, useful, leaves):
         if node.retain is not None and (tensor := node.retain()) is not None:
             tensor._grad = g if graph else Tensor.wrap(_own(g))
         if useful is None:
-            needs = tuple([p is not None for p in node.parents])
+            needs = [p is not None for p in node.parents]
         else:
-            needs = tuple([p is not None and (p in useful if type(p) is Node else id(p) in targets)
-                           for p in node.parents])
+            needs = [p is not None and (p in useful if type(p) is Node else id(p) in targets)
+                     for p in node.parents]
         if True not in needs:
             continue
         grads = node.pull(g, needs, graph)
         for k, parent in enumerate(node.parents):
             if needs[k]:
-                gx = _fit(grads[k], parent, node, k, graph)
+                gx = grads[k]
+                if type(gx) is not np.ndarray or gx.shape != parent.shape or gx.dtype != parent.dtype or anomaly:
+                    gx = _fit(gx, parent, node, k, graph)
                 if type(parent) is Node:
                     earlier = pending.get(parent)
                     pending[parent] = gx if earlier is None else earlier + gx
@@ -208,9 +202,13 @@ def _useful(order, targets):
     """Nodes from which a target can be reached."""
     useful = set()
     for node in reversed(order):
-        if id(node) in targets or any(
-                p in useful if type(p) is Node else p is not None and id(p) in targets for p in node.parents):
+        if id(node) in targets:
             useful.add(node)
+            continue
+        for parent in node.parents:
+            if parent is not None and (parent in useful if type(parent) is Node else id(parent) in targets):
+                useful.add(node)
+                break
     return useful
 
 

@@ -13,6 +13,7 @@ class _State(threading.local):
     recording = True        # ops on tensors that require a gradient create nodes
     anomaly = False         # every result and gradient is checked for NaN and infinity
     keep_values = False     # nodes remember their result, for pictures of the graph
+    observer = None         # called as observer(op, inputs, settings, result) after every op on Tensors
 
 
 state = _State()
@@ -82,6 +83,22 @@ class keep_values(_Mode):
     """Inside, the graph keeps its intermediate values, so that `Tensor.graph()` can show them."""
 
     attribute, value = "keep_values", True
+
+
+class observe(_Mode):
+    """``with observe(function):`` call ``function(op, inputs, settings, result)`` after each op on Tensors.
+
+    Serves what looks at a computation from outside: counting operations, walking over memory layouts.
+    Observers nest; only the innermost is called.
+    """
+
+    attribute = "observer"
+
+    def __init__(self, function):
+        self.value = function
+
+    def __call__(self, function):
+        raise TypeError("observe is used as `with observe(function):`, not as a decorator")
 
 
 def is_recording():

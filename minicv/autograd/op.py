@@ -18,6 +18,7 @@ the second derivative would silently miss that path.
 
 import functools
 import inspect
+import itertools
 import traceback
 from typing import NamedTuple
 
@@ -27,7 +28,9 @@ from ..errors import ArgError, DivergenceError, GraphError
 from .modes import state
 from .tensor import Tensor, array, as_array
 
-_WEAK = (float, int, bool, type(None))     # Python scalars take part without raising the precision
+_creation = itertools.count()
+_WEAK = (float, int, bool, type(None))      # Python scalars take part without raising the precision
+_NOTHING = (None,) * 32
 
 
 class Meta(NamedTuple):
@@ -50,19 +53,19 @@ class Meta(NamedTuple):
 class Node:
     """One recorded operation. It hangs on its result and never points back to it: no reference cycles.
 
+    order   : number of creation; parents always have smaller ones
     parents : for each argument the Node that made it, the leaf Tensor itself, or None (no gradient)
     saved   : for each argument what the rule will see: Tensor, Meta, Python scalar or None
+    y       : the result's array, where the rule reads it
     """
 
-    __slots__ = ("op", "parents", "saved", "versions", "settings", "aux", "y", "shape", "dtype",
+    __slots__ = ("order", "op", "parents", "saved", "versions", "settings", "aux", "y", "shape", "dtype",
                  "result_version", "trace", "value", "retain", "__weakref__")
 
-    def __init__(self, op, inputs, settings, y, aux):
-        self.op, self.settings, self.aux = op, settings, aux
-        self.parents = tuple([
-            (x.node or x) if isinstance(x, Tensor) and x._requires_grad else None for x in inputs])
-        self.saved = op.keep(inputs)
-        self.versions = tuple([x.version for x in self.saved if isinstance(x, Tensor)])
+    def __init__(self, op, parents, saved, settings, y, aux):
+        self.order = next(_creation)
+        self.op, self.parents, self.saved, self.settings, self.aux = op, parents, saved, settings, aux
+        self.versions = _versions(saved)
         self.y = y if op.keeps_y else None
         self.shape, self.dtype = y.shape, y.dtype
         self.result_version, self.trace, self.value, self.retain = 0, None, None, None
@@ -75,16 +78,16 @@ class Node:
     def free(self):
         """Drop everything, so that activations die as soon as they are used."""
         self.saved = self.y = self.aux = self.value = None
-        self.parents = ()
+        self.parents = []
 
     def check_versions(self):
         """GraphError if a kept value was overwritten since the forward pass."""
-        now = tuple([x.version for x in self.saved if isinstance(x, Tensor)])
+        now = _versions(self.saved)
         if now != self.versions:
-            raise GraphError(f"backward: an input of {self.op.name} was written in place: it is at version "
+            raise GraphError(f"backward: an input of {self.op.name} was written in place: its version is "
                              f"{now}, expected {self.versions}; compute a new tensor instead")
         if self.op.keeps_y and self.result_version:
-            raise GraphError(f"backward: the result of {self.op.name} was written in place: it is at version "
+            raise GraphError(f"backward: the result of {self.op.name} was written in place: its version is "
                              f"{self.result_version}, expected 0; compute a new tensor instead")
 
     def pull(self, g, needs, graph):
@@ -93,15 +96,16 @@ class Node:
         With `graph` the rules run on Tensors and are recorded; else on arrays.
         """
         self.check_versions()
-        op, settings = self.op, self.settings
-        if graph:
-            inputs, y = self.saved, self._result_tensor() if op.keeps_y else Meta(self.shape, self.dtype)
-        else:
-            inputs = [x._array if isinstance(x, Tensor) else x for x in self.saved]
-            y = self.y if op.keeps_y else Meta(self.shape, self.dtype)
+        op, settings, y = self.op, self.settings, self.y
+        if y is None:
+            y = None if op.blind else Meta(self.shape, self.dtype)
+        elif graph:
+            y = self._result_tensor()
+        inputs = self.saved if graph or op.blind else [
+            x._array if isinstance(x, Tensor) else x for x in self.saved]
         if op.aux:
-            settings = {**settings, "aux": tuple(
-                None if graph and a is not None and a.dtype.kind == "f" else a for a in self.aux)}
+            settings = {**settings, "aux": tuple([
+                None if graph and a is not None and a.dtype.kind == "f" else a for a in self.aux])}
         if op.rule_for_all:
             return op.rule_for_all(g, y, inputs, needs, **settings)
         return [rule(g, y, *inputs, **settings) if need else None
@@ -111,6 +115,15 @@ class Node:
         y = Tensor.wrap(self.y)
         y._requires_grad, y.node = True, self
         return y
+
+
+def _versions(saved):
+    """Sum of the versions of the kept tensors; it grows with every write."""
+    total = 0
+    for x in saved:
+        if isinstance(x, Tensor):
+            total += x.version
+    return total
 
 
 class Op:
@@ -134,7 +147,8 @@ class Op:
         self.forward, self.broadcast, self.aux = forward, broadcast, aux
         self.name = forward.__name__
         self.rules, self.rule_for_all = (), None
-        self.kept, self.keeps_y = None, False
+        self.differentiable, self.has_fixed = False, False    # has rules; some arguments have none
+        self.kept, self.keeps_y, self.blind = None, False, False
         Op.registry[f"{forward.__module__}.{forward.__qualname__}"] = self
 
     # Rules --------------------------------------------------------------------------------------
@@ -148,13 +162,13 @@ class Op:
         names = self._argument_names()
         if len(rules) != len(names):
             raise GraphError(f"{self.name}.vjp: {len(rules)} rules, expected {len(names)}: {', '.join(names)}")
-        self.rules = rules
+        self.rules, self.differentiable, self.has_fixed = rules, True, None in rules
         self._set_saves(saves, names)
         return self
 
     def vjp_all(self, rule, saves=None):
         """One rule for all arguments: ``rule(g, y, inputs, needs, **settings) -> list of gradients``."""
-        self.rule_for_all = rule
+        self.rule_for_all, self.differentiable = rule, True
         self._set_saves(saves, self._argument_names())
         return self
 
@@ -169,19 +183,16 @@ class Op:
             raise ArgError(f"{self.name}.vjp: saves names {sorted(wrong)}, expected among {[*names, 'y']}")
         self.keeps_y = "y" in saves
         self.kept = None if "all" in saves else tuple(name in saves for name in names)
+        # Broadcasting is undone by the engine, so such rules do not even need shapes.
+        self.blind = self.broadcast and self.kept is not None and not any(self.kept)
 
     def keep(self, inputs):
-        """What a node keeps of the inputs for its rules."""
-        if self.kept is None:
-            return inputs
+        """What a node keeps of the inputs for its rules, where `saves` was given."""
+        if self.blind:
+            return _NOTHING[:len(inputs)]
         kept = self.kept + (False,) * (len(inputs) - len(self.kept))
-        return tuple([x if keep or isinstance(x, _WEAK) else Meta(x.shape, x.dtype)
-                      for x, keep in zip(inputs, kept, strict=False)])
-
-    @property
-    def differentiable(self):
-        """True when it has rules."""
-        return bool(self.rules) or self.rule_for_all is not None
+        return [x if keep or type(x) in _WEAK else Meta(x.shape, x.dtype)
+                for x, keep in zip(inputs, kept, strict=False)]
 
     # Calling ------------------------------------------------------------------------------------
 
@@ -189,7 +200,7 @@ class Op:
         for x in inputs:
             if isinstance(x, Tensor):
                 return self._on_tensors(inputs, settings)[0]
-        y = self.forward(*inputs, **settings)
+        y = self.forward(*inputs, **settings)             # plain arrays in, plain array out
         return y[0] if self.aux else y
 
     def with_aux(self, *inputs, **settings):
@@ -199,31 +210,43 @@ class Op:
         return self.forward(*inputs, **settings)
 
     def _on_tensors(self, inputs, settings):
-        tracked, arrays, inputs = False, [], list(inputs)
-        for i, x in enumerate(inputs):
+        arrays, parents, tracked, foreign = [], [], False, False
+        for x in inputs:
             if isinstance(x, Tensor):
-                tracked = tracked or x._requires_grad
-                x = x._array
-            elif type(x) not in _WEAK:
-                x = inputs[i] = _weak_if_scalar(x)
-            arrays.append(x)
+                arrays.append(x._array)
+                if x._requires_grad:
+                    tracked = True
+                    parents.append(x.node or x)
+                else:
+                    parents.append(None)
+            else:
+                if type(x) not in _WEAK:
+                    x, foreign = _weak_if_scalar(x), True
+                arrays.append(x)
+                parents.append(None)
         y, aux = self.forward(*arrays, **settings), None
         if self.aux:
             y, aux = y
         out = Tensor.wrap(y if type(y) is np.ndarray else np.asarray(y))
-        if tracked and state.recording and self.differentiable:
-            self._record(out, inputs, settings, aux)
+        if tracked and self.differentiable and state.recording:
+            if foreign:              # its owner could overwrite a plain array before the backward pass: copy
+                inputs = [x if isinstance(x, Tensor) else Tensor(a) if isinstance(a, np.ndarray) else a
+                          for x, a in zip(inputs, arrays, strict=True)]
+            self._record(out, inputs, parents, settings, aux)
         if state.anomaly:
             self._check_finite(out, arrays)
+        if state.observer is not None:
+            state.observer(self, inputs, settings, out)
         return out, aux
 
-    def _record(self, out, inputs, settings, aux):
-        # A plain array could be overwritten by its owner before the backward pass: keep a copy.
-        inputs = tuple([Tensor(x) if isinstance(x, np.ndarray) else x for x in inputs])
-        node = Node(self, inputs, settings, out._array, aux)
-        if all(p is None for p, rule in zip(node.parents, self.rules or node.parents, strict=False) if rule):
-            return
-        out._requires_grad, out.node = True, node
+    def _record(self, out, inputs, parents, settings, aux):
+        if self.has_fixed:
+            parents = [p if rule else None for p, rule in zip(parents, self.rules, strict=False)]
+            if all(p is None for p in parents):
+                return
+        saved = inputs if self.kept is None else self.keep(inputs)
+        out.node = node = Node(self, parents, saved, settings, out._array, aux)
+        out._requires_grad = True
         if state.anomaly:
             node.trace = "".join(traceback.format_stack(limit=12)[:-3])
         if state.keep_values:

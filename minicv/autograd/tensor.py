@@ -102,7 +102,7 @@ class Tensor:
     def wrap(cls, values):
         """A tensor round an array that nobody else will write; the array is locked, not copied."""
         self = cls.__new__(cls)
-        values.setflags(write=False)
+        values.setflags(False)
         self._array = values
         self._requires_grad, self._grad, self.node, self.version = False, None, None, 0
         return self
@@ -257,6 +257,16 @@ class Tensor:
             a[...] = values
         return self
 
+    def replace(self, values):
+        """Take `values` of the same shape but possibly another dtype, for a module that changes precision."""
+        if values.shape != self.shape:
+            raise ShapeError(f"Tensor.replace: values have shape {values.shape}, expected {self.shape}")
+        if self._requires_grad and values.dtype.kind != "f":
+            raise DTypeError(f"Tensor.replace: dtype is {values.dtype}, expected float32 or float64")
+        self._array, self._grad = np.array(values, order="K", copy=True), None
+        self._array.setflags(write=False)
+        self._wrote()
+
     def check_write(self, what):
         """GraphError when writing now would make recorded gradients wrong."""
         if self._requires_grad and state.recording:
@@ -293,14 +303,16 @@ class Tensor:
 
     def __reduce__(self):
         self._refuse_history("pickle")
-        return _rebuild, (type(self), np.asarray(self._array), self._requires_grad)
+        # NumPy pickles only C and Fortran order as they are; other memory orders travel as a permutation.
+        order = tuple(int(i) for i in np.argsort([-abs(s) for s in self._array.strides], kind="stable"))
+        return _rebuild, (type(self), self._array.transpose(order), order, self._requires_grad)
 
     def _refuse_history(self, what):
         if self.node is not None:
             raise GraphError(f"Tensor: {what} of a computed tensor would copy its graph; detach() it first")
 
 
-def _rebuild(cls, values, requires_grad):
-    self = cls.wrap(values.copy(order="K"))
+def _rebuild(cls, values, order, requires_grad):
+    self = cls.wrap(np.array(values, order="C", copy=True).transpose(np.argsort(order)))
     self._requires_grad = requires_grad
     return self

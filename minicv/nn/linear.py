@@ -1,0 +1,42 @@
+"""Affine map of the last axis."""
+
+from ..errors import ShapeError
+from . import init
+from .check import integer
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    r"""Affine map :math:`y = x W^\top + b`.
+
+    Shapes: x (..., C) -> (..., O); weight (O, C), bias (O,).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool, default True
+    rng : numpy Generator, int or None
+        Source of the initial weights: He uniform over fan-in (He et al., ICCV 2015, eq. 10), zero bias.
+        NB: PyTorch draws weights smaller by a factor of sqrt(6), and random biases.
+
+    >>> import numpy as np
+    >>> Linear(3, 2, rng=0)(np.ones((5, 3), np.float32)).shape
+    (5, 2)
+    """
+
+    def __init__(self, in_features, out_features, *, bias=True, rng=None):
+        self.in_features = integer("Linear", "in_features", in_features)
+        self.out_features = integer("Linear", "out_features", out_features)
+        self.weight = Parameter(init.he_uniform((out_features, in_features), rng=rng))
+        self.bias = Parameter(init.zeros((out_features,))) if bias else None
+
+    def forward(self, x):
+        """x (..., C) -> (..., O)."""
+        if x.ndim < 1 or x.shape[-1] != self.in_features:
+            raise ShapeError(f"Linear: x has shape {x.shape}, expected (..., {self.in_features})")
+        y = x @ self.weight.swapaxes(0, 1)
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self):
+        """Sizes."""
+        return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")
