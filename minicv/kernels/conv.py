@@ -24,6 +24,7 @@ from .layout import channels_last, check_images
 from .windows import output_size, pads, pair, windows
 
 BLOCK_BYTES = 2**20                 # of columns at a time: about the second-level cache
+CHUNKS = 64                         # partial sums of a depthwise filter, whatever the thread count
 ALGORITHMS = ("auto", "im2col")
 
 
@@ -107,8 +108,8 @@ def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilatio
         return gx.transpose(0, 3, 1, 2)
     for first, pixels, columns in _blocks(gx.shape, geometry, gx.dtype):
         np.matmul(g[:, pixels], matrix, out=_as_matrix(columns))
-        col2im(columns, gx, first, geometry.grid[0], geometry.stride, _corner(geometry),
-               geometry.dilation)
+        col2im(_image_rows(first, columns.shape[1], geometry.grid[0], shape[2]), columns, gx, first,
+               geometry.grid[0], geometry.stride, _corner(geometry), geometry.dilation)
     return gx.transpose(0, 3, 1, 2)
 
 
@@ -212,7 +213,7 @@ def _columns(x, geometry):
         yield slice(None), _by_group(x, geometry.groups)
         return
     for first, pixels, columns in _blocks(x.shape, geometry, x.dtype):
-        im2col(x, columns, first, geometry.grid[0], geometry.stride, _corner(geometry),
+        im2col(columns.shape[1], x, columns, first, geometry.grid[0], geometry.stride, _corner(geometry),
                geometry.dilation)
         yield pixels, _as_matrix(columns)
 
@@ -228,6 +229,11 @@ def _blocks(shape, geometry, dtype):
         last = min(first + rows, N * I)
         columns = np.empty((G, last - first, J, P, Q, C // G), dtype)
         yield first, slice(first * J, last * J), columns
+
+
+def _image_rows(first, rows, I, H):
+    """Number of rows of the images that a block of output rows belongs to."""
+    return ((first + rows - 1) // I - first // I + 1) * H
 
 
 def _as_matrix(columns):
@@ -258,14 +264,14 @@ def _depthwise(x, w, geometry):
     """Every input channel is repeated for each of its filters, then meets exactly one."""
     x = _repeat(x.transpose(0, 2, 3, 1), len(w) // x.shape[1])
     y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
-    depthwise(x, _taps(w), y, geometry.stride, _corner(geometry), geometry.dilation)
+    depthwise(y.shape[0] * y.shape[1], x, _taps(w), y, geometry.stride, _corner(geometry), geometry.dilation)
     return y.transpose(0, 3, 1, 2)
 
 
 def _depthwise_input(g, w, geometry, shape):
     N, C, H, W = shape
     gx = np.empty((N, H, W, len(w)), g.dtype)
-    depthwise_input(g.transpose(0, 2, 3, 1), _taps(w), gx, geometry.stride, _corner(geometry),
+    depthwise_input(N * H, g.transpose(0, 2, 3, 1), _taps(w), gx, geometry.stride, _corner(geometry),
                     geometry.dilation)
     if len(w) > C:
         gx = gx.reshape(N, H, W, C, -1).sum(axis=-1)
@@ -274,9 +280,10 @@ def _depthwise_input(g, w, geometry, shape):
 
 def _depthwise_filter(x, g, geometry):
     x = _repeat(x.transpose(0, 2, 3, 1), g.shape[1] // x.shape[1])
-    gw = np.empty((*geometry.kernel, 1, g.shape[1]), x.dtype)
-    depthwise_filter(x, g.transpose(0, 2, 3, 1), gw[:, :, 0], geometry.stride, _corner(geometry),
-                     geometry.dilation)
+    partial = np.empty((CHUNKS, *geometry.kernel, g.shape[1]))
+    depthwise_filter(CHUNKS, x, g.transpose(0, 2, 3, 1), partial, geometry.stride,
+                     _corner(geometry), geometry.dilation)
+    gw = partial.sum(axis=0).astype(x.dtype)[:, :, None]        # (P, Q, 1, O)
     return gw.transpose(3, 2, 0, 1)
 
 

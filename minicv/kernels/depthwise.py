@@ -7,12 +7,8 @@ Images are (N, H, W, C), filters (P, Q, C); the three kernels are the partial de
 
 import numpy as np
 
-from . import launch
 from .launch import kernel
 
-prange = launch.prange
-
-CHUNKS = 64                         # partial sums of the filter: fixed, whatever the thread count
 
 
 def _shifts(x, y, kernel_size, stride, corner, dilation):
@@ -46,20 +42,21 @@ def depthwise_input_numpy(g, w, x, stride, corner, dilation):
         target[:, :source.shape[1], :source.shape[2]] += source * w[p, q]
 
 
-def depthwise_filter_numpy(x, g, w, stride, corner, dilation):
+def depthwise_filter_numpy(x, g, partial, stride, corner, dilation):
     """Adjoint in w: correlation of the shifted image with g, summed in float64."""
-    for p, q, source, other in _shifts(x, g, w.shape, stride, corner, dilation):
+    partial[1:] = 0                                             # NumPy needs one chunk only
+    for p, q, source, other in _shifts(x, g, partial.shape[1:], stride, corner, dilation):
         source = source[:, :other.shape[1], :other.shape[2]]
-        w[p, q] = (source * other).sum(axis=(0, 1, 2), dtype=np.float64)
+        partial[0, p, q] = (source * other).sum(axis=(0, 1, 2), dtype=np.float64)
 
 
 @kernel(twin=depthwise_numpy, out="y")
-def depthwise(x, w, y, stride, corner, dilation):
-    """A thread owns one output row."""
+def depthwise(start, stop, x, w, y, stride, corner, dilation):
+    """An item is one output row."""
     N, I, J, C = y.shape
     H, W = x.shape[1:3]
     P, Q = w.shape[:2]
-    for row in prange(N * I):
+    for row in range(start, stop):
         n = row // I
         i = row - n * I
         for j in range(J):
@@ -76,12 +73,12 @@ def depthwise(x, w, y, stride, corner, dilation):
 
 
 @kernel(twin=depthwise_input_numpy, out="x")
-def depthwise_input(g, w, x, stride, corner, dilation):
-    """A thread owns one image row h and collects from the windows (i, p) over it."""
+def depthwise_input(start, stop, g, w, x, stride, corner, dilation):
+    """An item is one image row h; it collects from the windows (i, p) over it."""
     N, I, J, C = g.shape
     H, W = x.shape[1:3]
     P, Q = w.shape[:2]
-    for row in prange(N * H):
+    for row in range(start, stop):
         n = row // H
         h = row - n * H
         for v in range(W):
@@ -99,15 +96,15 @@ def depthwise_input(g, w, x, stride, corner, dilation):
                                 x[n, h, v, c] += g[n, i, j, c] * w[p, q, c]
 
 
-@kernel(twin=depthwise_filter_numpy, out="w")
-def depthwise_filter(x, g, w, stride, corner, dilation):
-    """A thread owns the partial sum of one chunk of output rows; chunks are added in order."""
+@kernel(twin=depthwise_filter_numpy, out="partial")
+def depthwise_filter(start, stop, x, g, partial, stride, corner, dilation):
+    """An item is one chunk of output rows with its partial sum (chunks, P, Q, C) in float64."""
     N, I, J, C = g.shape
     H, W = x.shape[1:3]
-    P, Q = w.shape[:2]
-    partial = np.zeros((CHUNKS, P, Q, C))
-    for chunk in prange(CHUNKS):
-        for row in range(chunk * N * I // CHUNKS, (chunk + 1) * N * I // CHUNKS):
+    chunks, P, Q = partial.shape[:3]
+    for chunk in range(start, stop):
+        partial[chunk] = 0
+        for row in range(chunk * N * I // chunks, (chunk + 1) * N * I // chunks):
             n = row // I
             i = row - n * I
             for p in range(P):
@@ -119,10 +116,3 @@ def depthwise_filter(x, g, w, stride, corner, dilation):
                             if 0 <= v < W:
                                 for c in range(C):
                                     partial[chunk, p, q, c] += x[n, h, v, c] * g[n, i, j, c]
-    for p in range(P):
-        for q in range(Q):
-            for c in range(C):
-                total = 0.0
-                for chunk in range(CHUNKS):
-                    total += partial[chunk, p, q, c]
-                w[p, q, c] = total

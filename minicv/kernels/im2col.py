@@ -8,10 +8,7 @@ i = (first + r) mod I of image n = (first + r) div I.
 
 import numpy as np
 
-from . import launch
 from .launch import kernel
-
-prange = launch.prange
 
 
 def im2col_numpy(x, columns, first, I, stride, corner, dilation):
@@ -46,11 +43,11 @@ def _split_groups(v, G):
 
 
 @kernel(twin=im2col_numpy, out="columns")
-def im2col(x, columns, first, I, stride, corner, dilation):
-    """A thread owns the columns of one output row."""
+def im2col(start, stop, x, columns, first, I, stride, corner, dilation):
+    """An item is one output row of the block."""
     N, H, W, _ = x.shape
     G, R, J, P, Q, C = columns.shape
-    for r in prange(R):
+    for r in range(start, stop):
         n = (first + r) // I
         top = (first + r - n * I) * stride[0] - corner[0]
         for j in range(J):
@@ -70,12 +67,12 @@ def im2col(x, columns, first, I, stride, corner, dilation):
 
 
 @kernel(twin=col2im_numpy, out="x")
-def col2im(columns, x, first, I, stride, corner, dilation):
-    """A thread owns one image row h and collects what the windows (i, p) over it hold."""
+def col2im(start, stop, columns, x, first, I, stride, corner, dilation):
+    """An item is one image row h, from the first image of the block on; it collects what the windows (i, p) over it hold."""
     N, H, W, _ = x.shape
     G, R, J, P, Q, C = columns.shape
     start = first // I
-    for row in prange(((first + R - 1) // I - start + 1) * H):
+    for row in range(start, stop):
         n = start + row // H
         h = row - (n - start) * H
         for p in range(P):

@@ -1,14 +1,18 @@
 """`@kernel`: from a plain loop to a compiled, parallel, cached and safe function.
 
-A kernel is a Python loop over arrays that writes into its output arguments; beside it stands a
-*twin*, a NumPy function with the same arguments that does the same. Calling a kernel runs, in this order of preference,
+A kernel is a Python loop over *items* that own what they write: an output row, an image, a chunk.
+Its body ``body(start, stop, *args)`` does items [start, stop) and stores into output arrays among
+its arguments; beside it stands a *twin*, a NumPy function ``twin(*args)`` that does all items.
+``k(count, *args)`` runs, in this order of preference,
 
-1. the loop compiled by Numba with its `prange` loops in parallel,
-2. the same loop compiled serially: in a forked child, while another thread is inside a parallel
-   kernel, and with one thread. Parallel loops own what they write and never reduce across
-   iterations, so both give the same bytes;
+1. the body compiled by Numba, once per dtype, on several threads that share the items. Since no
+   item touches what another one writes, the bytes do not depend on the number of threads;
+2. the same compiled body on this thread: small arrays, one thread, or in a forked child;
 3. the twin: with ``MINICV_KERNELS=numpy``, or where Numba cannot be imported.
 
+Threads are Python's own and the compiled code runs without the interpreter lock. Numba's parallel
+loops were measured against this: they start as fast, compile four times slower, and their
+threading layers abort when used from two threads or after a fork.
 Numba is imported at the first call, never at ``import minicv``.
 """
 
@@ -16,18 +20,19 @@ import inspect
 import os
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from . import cache, threads
 
-prange = range                      # becomes numba.prange in the globals of a kernel at first use
+SERIAL_ELEMENTS = 32768             # below this per thread, starting a thread costs more than it saves
 
 _kernels = {}
 _examples = []
+_lock = threading.RLock()           # guards the pool and the making of compiled functions
+_pool = None
 _forked = False
-_parallel = threading.Lock()        # at most one parallel kernel at a time: not every layer allows two
-_building = threading.RLock()
 
 
 def kernel(*, twin, out, parallel=True):
@@ -41,7 +46,8 @@ def kernel(*, twin, out, parallel=True):
         Names of the arguments that the loop writes, separated by spaces. These must be
         C-contiguous, aligned and writable; all other arrays are brought into that form.
     parallel : bool
-        Whether the loop contains `prange`.
+        Whether the body works on items [start, stop), its first two arguments. A kernel that is not
+        parallel is called without a count.
     """
     def wrap(body):
         made = Kernel(body, twin, out.split(), parallel)
@@ -51,74 +57,74 @@ def kernel(*, twin, out, parallel=True):
 
 
 class Kernel:
-    """A loop with its compiled forms and its NumPy twin."""
+    """A loop, its compiled form and its NumPy twin."""
 
     def __init__(self, body, twin, out, parallel):
         self.body, self.twin, self.parallel = body, twin, parallel
         self.__name__, self.__doc__ = body.__name__, body.__doc__
-        names = list(inspect.signature(body).parameters)
+        names = list(inspect.signature(body).parameters)[2 * parallel:]
         self.outputs = [names.index(name) for name in out]
-        self.compiled = {}
+        self.compiled = None
 
     def __call__(self, *args):
+        count, args = (args[:1], args[1:]) if self.parallel else ((), args)
         if load_numba() is None:
             return self.twin(*args)
         args = [a if i in self.outputs else normal(a) for i, a in enumerate(args)]
-        together = self.parallel and not _forked and threads.get_num_threads() > 1
-        if not together or not _parallel.acquire(blocking=False):
-            return self._run("serial", args)
-        try:
-            if threads.was_chosen():                   # Numba's setting is per Python thread
-                load_numba().set_num_threads(threads.get_num_threads())
-            self._run("parallel", args)
-        finally:
-            _parallel.release()
+        parts = num_parts(args) if self.parallel and not _is_plain(self.compiled) else 1
+        if parts == 1:
+            return self._run(*(0, *count)[:2 * self.parallel], *args)
+        self._run(0, 0, *args)                         # compiles, so that threads only compute
+        cuts = [count[0] * i // parts for i in range(parts + 1)]
+        share(self.compiled, [(*cut, *args) for cut in zip(cuts, cuts[1:])])
 
     def signatures(self):
-        """Type signatures compiled or loaded so far, over both forms."""
-        return {s for f in self.compiled.values() for s in getattr(f, "signatures", ())}
+        """Argument types compiled or loaded so far."""
+        return list(getattr(self.compiled, "signatures", ()))
 
-    def _run(self, form, args):
-        function = self.compiled.get(form) or self._build(form)
+    def _run(self, *args):
         try:
-            function(*args)
+            (self.compiled or self._build())(*args)
         except load_numba().errors.NumbaError:
             raise
         except Exception as error:      # bodies never raise: what failed is reading a cache file
-            if not hasattr(function, "stats"):         # plain Python under NUMBA_DISABLE_JIT
+            if _is_plain(self.compiled):
                 raise
-            self._heal(form, args, error)
+            self._heal(args, error)
 
-    def _heal(self, form, args, error):
+    def _heal(self, args, error):
         """Compile again after dropping this kernel's cache files, if need be without a cache."""
         cache.warn_once(f"cache of compiled kernels was unusable and is rebuilt ({error!r:.80})")
-        if self.compiled[form].stats.cache_path:
-            cache.forget(self.compiled[form])
+        if self.compiled.stats.cache_path:
+            cache.forget(self.compiled)
         try:
-            self._build(form)(*args)
+            self._build()(*args)
         except OSError:                                # such as a full or read-only disk
-            self._build(form, cached=False)(*args)
+            self._build(cached=False)(*args)
 
-    def _build(self, form, cached=True):
-        """The compiled function of a form, compiled when it is first called."""
-        numba, path = load_numba(), cache.folder()
-        self.body.__globals__["prange"] = numba.prange
+    def _build(self, cached=True):
+        """A fresh compiled function; Numba compiles or loads it when it is first called."""
         body = types.FunctionType(self.body.__code__, self.body.__globals__, self.body.__name__)
-        body.__qualname__ = f"{self.body.__name__}_{form}"     # the two forms must not share a file
-        body.__module__ = self.body.__module__
-        with _building:
-            self.compiled[form] = self._jit(body, form == "parallel", path if cached else None)
-        return self.compiled[form]
+        body.__module__, body.__qualname__ = self.body.__module__, self.body.__qualname__
+        with _lock:
+            self.compiled = _jit(body, cache.folder() if cached else None)
+        return self.compiled
 
-    def _jit(self, body, parallel, path):
-        numba = load_numba()
-        if path:
-            try:
-                with cache.numba_cache_dir(numba.config, path):
-                    return numba.njit(cache=True, parallel=parallel)(body)
-            except (RuntimeError, OSError) as error:
-                cache.warn_once(f"compiled kernels cannot be cached ({error!r:.80})")
-        return numba.njit(parallel=parallel)(body)
+
+def _jit(body, folder):
+    numba = load_numba()
+    if folder:
+        try:
+            with cache.numba_cache_dir(numba.config, folder):
+                return numba.njit(cache=True, nogil=True)(body)
+        except (RuntimeError, OSError) as error:
+            cache.warn_once(f"compiled kernels cannot be cached ({error!r:.80})")
+    return numba.njit(nogil=True)(body)
+
+
+def _is_plain(function):
+    """Whether it is the Python loop itself, as under NUMBA_DISABLE_JIT=1."""
+    return isinstance(function, types.FunctionType)
 
 
 def load_numba():
@@ -153,6 +159,37 @@ class _Alias:
         self.__array_interface__ = {**a.__array_interface__, "data": (address, False)}
 
 
+def num_parts(args):
+    """Number of threads worth starting for these arguments."""
+    if _forked:                         # threads of the parent are gone, workers use one each
+        return 1
+    elements = max((a.size for a in args if isinstance(a, np.ndarray)), default=0)
+    return max(1, min(threads.get_num_threads(), elements // SERIAL_ELEMENTS))
+
+
+def share(function, calls):
+    """Run ``function(*call)`` for all calls: the first here, the others on the pool."""
+    waiting = []
+    try:
+        for call in calls[1:]:
+            waiting.append(_threads(len(calls) - 1).submit(function, *call))
+    except RuntimeError:                               # no new threads while Python shuts down
+        pass
+    for call in [calls[0], *calls[1 + len(waiting):]]:
+        function(*call)
+    for result in waiting:
+        result.result()
+
+
+def _threads(n):
+    """The pool, with at least `n` threads."""
+    global _pool
+    with _lock:
+        if _pool is None or _pool._max_workers < n:
+            _pool = ThreadPoolExecutor(n, thread_name_prefix="minicv")
+        return _pool
+
+
 def example(function):
     """Register `function(dtype)`, which calls a module's kernels on tiny arrays, for `warmup`."""
     _examples.append(function)
@@ -177,9 +214,8 @@ def get_kernel(name: str) -> Kernel:
 
 
 def _after_fork():
-    """A child has one thread: parallel kernels would hang or die, and locks may be held forever."""
-    global _forked, _parallel, _building
-    _forked, _parallel, _building = True, threading.Lock(), threading.RLock()
+    global _forked, _pool, _lock
+    _forked, _pool, _lock = True, None, threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

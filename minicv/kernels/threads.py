@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import sys
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,7 @@ _chosen = None
 def set_num_threads(n: int) -> None:
     """Use `n` threads in kernels and in BLAS from now on; results of kernels do not depend on it.
 
-    Kernels use at most as many threads as Numba was started with (``NUMBA_NUM_THREADS``, by default
-    the number of processors).
+    The default for kernels is ``NUMBA_NUM_THREADS`` if that is set, else the number of processors.
 
     Raises
     ------
@@ -34,20 +32,7 @@ def set_num_threads(n: int) -> None:
 
 def get_num_threads() -> int:
     """Number of threads a kernel uses."""
-    return min(_chosen or available(), available())
-
-
-def available():
-    """Number of threads Numba starts, without loading Numba."""
-    if "numba" in sys.modules:
-        return sys.modules["numba"].config.NUMBA_NUM_THREADS
-    given = os.environ.get("NUMBA_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else _processors()
-
-
-def was_chosen():
-    """Whether `set_num_threads` was called in this process."""
-    return _chosen is not None
+    return _chosen or _default()
 
 
 @contextmanager
@@ -64,7 +49,11 @@ def deterministic():
         _set_blas_threads(before)
 
 
-def _processors():
+@cache
+def _default():
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    if given.isdigit() and int(given):
+        return int(given)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,0 +1,29 @@
+"""Data: sample in, sample out.
+
+A sample is a dict of NumPy arrays (``image`` is float32 RGB (C, H, W) in [0, 1]), a data set has
+``len`` and ``[i]``, a transform is a function ``f(sample, rng) -> sample``. In reading order:
+
+============  ==========================================================================
+`datasets`    `ArrayDataset`, `Subset`, `train_test_split`
+`loader`      `DataLoader`: mini-batches, the same for any number of workers, resumable
+`transforms`  augmentations: crop, flip, affine, erasing (Zhong et al., 2020)
+`synthetic`   pictures with exact ground truth from code alone
+`real`        digits, photographs and a portrait that come with installed packages
+`files`       MNIST, CIFAR-10, ImageFolder, PNG and JPEG: strict parsers
+============  ==========================================================================
+
+Nothing is ever downloaded on import, on construction or by an index.
+"""
+
+from . import files, real, synthetic, transforms
+from .datasets import ArrayDataset, Subset, train_test_split
+from .files import CIFAR10, MNIST, ImageFolder, read_image, write_png
+from .loader import DataLoader, default_collate
+from .real import digits, photographs, portrait
+from .synthetic import Glyphs10, Shapes10, Stream, blobs, moons, spam8, spirals
+
+__all__ = ["DataLoader", "default_collate", "ArrayDataset", "Subset", "train_test_split",
+           "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10",
+           "digits", "photographs", "portrait",
+           "MNIST", "CIFAR10", "ImageFolder", "read_image", "write_png",
+           "files", "real", "synthetic", "transforms"]

@@ -1,0 +1,16 @@
+"""Data from code alone: exact ground truth, no file, item i depends only on (seed, i).
+
+==========  =======================================================================
+`stream`    `Stream`, what all picture generators share
+`toy2d`     D1: point clouds in the plane, the spam example of AdaBoost
+`shapes`    D2: `Shapes10`, ten coloured shapes, 32 x 32
+`glyphs`    D3: `Glyphs10`, ten digits, 28 x 28
+==========  =======================================================================
+"""
+
+from .glyphs import Glyphs10
+from .shapes import Shapes10
+from .stream import Stream
+from .toy2d import blobs, moons, spam8, spirals
+
+__all__ = ["Stream", "blobs", "moons", "spirals", "spam8", "Shapes10", "Glyphs10"]

@@ -1,0 +1,42 @@
+"""Folders of results: never over somebody else's files, and checked before the work starts."""
+
+import os
+from pathlib import Path
+
+from ..files import atomic_write
+from .usage import UsageError
+
+MARKER = ".made-by-minicv"
+
+
+def check(command, folder, *, force=False):
+    """Refuse a folder that cannot be used; nothing is written yet.
+
+    Raises
+    ------
+    UsageError
+        If `folder` is a file, holds files that minicv did not put there (unless `force`), or lies
+        where nothing can be written.
+    """
+    folder = Path(folder)
+    there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"{command}: --out is {str(folder)!r}, expected a folder; {str(there)!r} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{command}: --out is {str(folder)!r}, expected a place that can be written")
+    if there == folder and any(folder.iterdir()) and not (folder / MARKER).is_file() and not force:
+        raise UsageError(f"{command}: --out is {str(folder)!r}, expected an empty or new folder; "
+                         "it holds other files, --force writes there anyway")
+
+
+def claim(folder):
+    """Create the folder if need be and mark it as made by minicv; the folder as a Path."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / MARKER, b"minicv may replace the files of this folder.\n")
+    return folder
+
+
+def save(folder, name, text):
+    """Write one text file into a claimed folder."""
+    atomic_write(Path(folder) / name, text.encode("utf-8"))

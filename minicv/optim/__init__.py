@@ -1,0 +1,72 @@
+"""Optimizers (chapter 1): each method as an equation on arrays and as a class for models.
+
+=============  ===================================================================================
+`sgd`          gradient descent, momentum in two conventions, Nesterov with and without look-ahead
+`adagrad`      AdaGrad, RMSProp
+`adam`         Adam, AMSGrad, Adam with an L2 penalty, AdamW in both conventions
+`layerwise`    LARS, LAMB
+`newton`       Newton's method in one and many dimensions
+`schedules`    learning rates as functions of the step, range test
+`clip`, `ema`  gradient clipping, average of the weights
+`landscapes`   functions of two variables, and `descent` to follow a method over them
+=============  ===================================================================================
+"""
+
+from .adagrad import AdaGrad, RMSProp, adagrad_update, rmsprop_update
+from .adam import Adam, AdamW, adam_direction, adam_l2_update, adam_update, adamw_update
+from .clip import clip_grad_norm, clip_grad_value
+from .descent import Trajectory, below, descend, flat
+from .ema import EMA
+from .landscapes import (
+    Landscape,
+    best_lr,
+    best_momentum,
+    canyon,
+    lr_bound,
+    quadratic,
+    rosenbrock,
+    rotation,
+    saddle,
+    sphere,
+    two_basins,
+)
+from .layerwise import LAMB, LARS, lamb_update, lars_update
+from .newton import (
+    Parabola,
+    finite_hessian,
+    hessian_bytes,
+    hessian_of,
+    newton,
+    newton_1d,
+    newton_update,
+)
+from .optimizer import Optimizer
+from .schedules import (
+    LRRange,
+    Scheduler,
+    constant,
+    cosine,
+    lr_range_test,
+    multistep,
+    one_cycle,
+    polynomial,
+    step_decay,
+    warmup,
+)
+from .sgd import (
+    SGD,
+    momentum_torch_update,
+    momentum_update,
+    nesterov_fused_update,
+    nesterov_update,
+    sgd_update,
+)
+
+__all__ = ["EMA", "LAMB", "LARS", "SGD", "AdaGrad", "Adam", "AdamW", "LRRange", "Landscape", "Optimizer",
+           "Parabola", "RMSProp", "Scheduler", "Trajectory", "adagrad_update", "adam_direction", "adam_l2_update",
+           "adam_update", "adamw_update", "below", "best_lr", "best_momentum", "canyon", "clip_grad_norm",
+           "clip_grad_value", "constant", "cosine", "descend", "finite_hessian", "flat", "hessian_bytes",
+           "hessian_of", "lamb_update", "lars_update", "lr_bound", "lr_range_test", "momentum_torch_update",
+           "momentum_update", "multistep", "nesterov_fused_update", "nesterov_update", "newton", "newton_1d",
+           "newton_update", "one_cycle", "polynomial", "quadratic", "rmsprop_update", "rosenbrock", "rotation",
+           "saddle", "sgd_update", "sphere", "step_decay", "two_basins", "warmup"]

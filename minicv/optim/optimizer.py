@@ -1,0 +1,260 @@
+"""What all optimizers share: parameter groups, the loop of a step, saving and resuming.
+
+A subclass says what a parameter's state is at the start (`start`) and how one step overwrites a
+parameter and its state (`update`); options and their defaults go to ``super().__init__``.
+"""
+
+import numpy as np
+
+from ..autograd.tensor import Tensor
+from ..errors import ArgError, CheckpointError, GraphError, ShapeError
+from .checks import ALLOWED, check
+
+BLOCK = 1 << 14             # elements worked on at a time: parameter, gradient and state stay in the cache
+
+
+def pieces(*arrays):
+    """Matching flat views of the arrays, `BLOCK` elements at a time, and a scratch array as last one.
+
+    arrays : dense, of one shape and one memory order
+    """
+    flat = [a.ravel(order="K") for a in arrays]
+    scratch = np.empty(min(BLOCK, flat[0].size), flat[0].dtype)
+    for i in range(0, flat[0].size, BLOCK):
+        views = [a[i:i + BLOCK] for a in flat]
+        yield *views, scratch[:views[0].size]
+
+
+def norm(*arrays):
+    """Euclidean norm of all elements, summed in float64."""
+    return float(np.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays)))
+
+
+def with_l2(theta, g, weight_decay):
+    """Gradient of the loss plus weight_decay/2 ||theta||^2."""
+    return g + weight_decay * theta if weight_decay else g
+
+
+def l2_into(w, a, g, weight_decay):
+    """`with_l2` in the scratch array w; g itself without decay."""
+    return np.add(np.multiply(a, weight_decay, out=w), g, out=w) if weight_decay else g
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Parameters
+    ----------
+    params : iterable
+        Tensors, (name, Tensor) pairs as `Module.named_parameters()` gives them, or dicts
+        ``{"params": [...], option: value}`` that override the defaults for their parameters.
+    missing : {"skip", "error"}
+        What `step` does about a parameter that requires a gradient and has none.
+    **defaults
+        Options of every group that does not set its own.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        ``params``, ``param_names`` and the options; schedules write ``group["lr"]``.
+    state : dict
+        Tensor to its state, a dict of arrays and step counts. By parameter, not by shape.
+    steps : int
+        How often `step` ran.
+
+    Raises
+    ------
+    ArgError
+        If there is no parameter, one is given twice, is not a float leaf tensor, or an option is
+        unknown or out of range.
+    """
+
+    def __init__(self, params, *, missing="skip", **defaults):
+        if missing not in ("skip", "error"):
+            raise ArgError(f"{self._name}: missing is {missing!r}, expected 'skip' or 'error'")
+        if isinstance(params, (Tensor, dict)):
+            raise ArgError(f"{self._name}: params is one {type(params).__name__}, expected a list")
+        self.missing, self.defaults, self.param_groups, self.state, self.steps = missing, defaults, [], {}, 0
+        params = list(params)
+        if not params:
+            raise ArgError(f"{self._name}: params is empty, expected at least one parameter; "
+                           "was a generator of parameters used up before?")
+        for group in params if isinstance(params[0], dict) else [{"params": params}]:
+            self.add_param_group(group)
+
+    @property
+    def _name(self):
+        return type(self).__name__
+
+    # Groups ---------------------------------------------------------------------------------------
+
+    def add_param_group(self, group):
+        """Add parameters with options of their own: ``{"params": [...], "lr": 0.01}``."""
+        if not isinstance(group, dict) or "params" not in group:
+            raise ArgError(f"{self._name}: a group is {type(group).__name__}, expected a dict with 'params'")
+        given = group["params"]
+        named = [self._pair(i, item) for i, item in enumerate([given] if isinstance(given, Tensor) else given)]
+        options = {name: value for name, value in group.items() if name not in ("params", "param_names")}
+        for name in options:
+            if name not in self.defaults:
+                raise ArgError(f"{self._name}: option {name!r} of a group is unknown, expected one of "
+                               f"{', '.join(self.defaults)}")
+        self._check_params(named)
+        group = {"params": [p for _, p in named], "param_names": [name for name, _ in named],
+                 **self.defaults, **options}
+        self.check_group(group)
+        self.param_groups.append(group)
+
+    def check_group(self, group):
+        """Raise an ArgError when an option of the group is out of range."""
+        check(self._name, **{name: value for name, value in group.items() if name in ALLOWED})
+
+    def _pair(self, i, item):
+        name, p = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        if not isinstance(p, Tensor) or p.dtype.kind != "f":
+            raise ArgError(f"{self._name}: params[{i}] is {_describe(p)}, expected a float Tensor")
+        if not p.is_leaf:
+            raise ArgError(f"{self._name}: params[{i}] is the result of {p.node.op.name}, expected a leaf; "
+                           "only tensors that are not computed from others can be trained")
+        return name or f"parameter {i} of shape {p.shape}", p
+
+    def _check_params(self, named):
+        if not named:
+            raise ArgError(f"{self._name}: params of a group is empty, expected at least one parameter")
+        seen = {id(p): name for group in self.param_groups
+                for name, p in zip(group["param_names"], group["params"], strict=True)}
+        for name, p in named:
+            if id(p) in seen:
+                raise ArgError(f"{self._name}: params hold one tensor twice, as {seen[id(p)]} and as {name}, "
+                               "expected each once")
+            seen[id(p)] = name
+
+    # Stepping -------------------------------------------------------------------------------------
+
+    def step(self):
+        """Change every parameter that has a gradient, in place.
+
+        Raises
+        ------
+        GraphError
+            With ``missing="error"``, naming a parameter without gradient; nothing is changed.
+        """
+        for p, group in self._ready():
+            if p not in self.state:
+                self.state[p] = self.start(p.data, group)
+            g = p.grad.data
+            with p.writable() as a:
+                self.update(a, _same_layout(g, a), self.state[p], group)
+        self.steps += 1
+
+    def _ready(self):
+        ready, missing = [], []
+        for group in self.param_groups:
+            for name, p in zip(group["param_names"], group["params"], strict=True):
+                if p.grad is not None:
+                    ready.append((p, group))
+                elif p.requires_grad:
+                    missing.append(name)
+        if missing and self.missing == "error":
+            raise GraphError(f"{self._name}.step: no gradient for {', '.join(missing)}, expected one for each; "
+                             "was backward() called, and does the loss depend on them?")
+        return ready
+
+    def zero_grad(self):
+        """Forget all gradients (set them to None)."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def start(self, a, group):
+        """State of a parameter with values `a` before its first step."""
+        raise NotImplementedError
+
+    def update(self, a, g, state, group):
+        """One step: overwrite the values `a` and the state; `g` has the memory order of `a`."""
+        raise NotImplementedError
+
+    # Saving ---------------------------------------------------------------------------------------
+
+    def state_dict(self):
+        """Everything needed to go on bit by bit: plain numbers and copied arrays.
+
+        Parameters are named by their position, counted through the groups.
+        """
+        params = [p for group in self.param_groups for p in group["params"]]
+        position = {id(p): i for i, p in enumerate(params)}
+        groups = [{**{k: v for k, v in group.items() if k not in ("params", "param_names")},
+                   "params": [position[id(p)] for p in group["params"]]} for group in self.param_groups]
+        state = {i: _copy(self.state[p]) for i, p in enumerate(params) if p in self.state}
+        return {"optimizer": self._name, "steps": self.steps, "state": state, "param_groups": groups}
+
+    def load_state_dict(self, saved):
+        """Take over a state made by `state_dict` of an optimizer of this kind with equal groups.
+
+        Raises
+        ------
+        CheckpointError
+            Listing all differences; nothing is changed.
+        """
+        params = [p for group in self.param_groups for p in group["params"]]
+        problems = self._differences(saved, params)
+        if problems:
+            raise CheckpointError(f"{self._name}.load_state_dict: saved does not fit: " + "; ".join(problems))
+        for group, new in zip(self.param_groups, saved["param_groups"], strict=True):
+            group.update({k: _tupled(v) for k, v in new.items() if k != "params"})
+        self.steps = saved["steps"]
+        self.state = {params[int(i)]: _copy(state, params[int(i)].data) for i, state in saved["state"].items()}
+
+    def _differences(self, saved, params):
+        missing = {"optimizer", "steps", "state", "param_groups"} - set(saved)
+        if missing:
+            return [f"it has no {', '.join(sorted(missing))}"]
+        if saved["optimizer"] != self._name:
+            return [f"it was made by {saved['optimizer']}"]
+        sizes = [len(group["params"]) for group in saved["param_groups"]]
+        ours = [len(group["params"]) for group in self.param_groups]
+        if sizes != ours:
+            return [f"it has groups of {sizes} parameters, expected {ours}"]
+        found = [f"group {k} has options {sorted(set(new) - {'params'})}, expected {sorted(self.defaults)}"
+                 for k, new in enumerate(saved["param_groups"]) if set(new) - {"params"} - {"initial_lr"} != set(self.defaults)]
+        for i, state in saved["state"].items():
+            found += _state_differences(int(i), state, params)
+        return found
+
+
+def _state_differences(i, state, params):
+    if not 0 <= i < len(params):
+        return [f"state {i} belongs to no parameter, expected 0 to {len(params) - 1}"]
+    p = params[i]
+    return [f"{key} of parameter {i} is {value.dtype} {value.shape}, expected {p.dtype} {p.shape}"
+            for key, value in state.items()
+            if isinstance(value, np.ndarray) and (value.shape != p.shape or value.dtype != p.dtype)]
+
+
+def _copy(state, like=None):
+    """A state with arrays of its own, in the memory order of `like` where given."""
+    out = {}
+    for key, value in state.items():
+        if isinstance(value, np.ndarray):
+            out[key] = np.empty_like(value if like is None else like)
+            out[key][...] = value
+        else:
+            out[key] = value
+    return out
+
+
+def _tupled(value):
+    return tuple(value) if isinstance(value, list) else value        # JSON knows no tuples
+
+
+def _same_layout(g, a):
+    """The gradient in the memory order of the parameter."""
+    if g.strides == a.strides:
+        return g
+    out = np.empty_like(a)
+    out[...] = g
+    return out
+
+
+def _describe(x):
+    return f"a Tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"

@@ -1,0 +1,16 @@
+"""Figures: arrays in, a matplotlib Axes out; nothing is shown or saved behind the caller's back.
+
+Functions take ``ax=None`` and return the Axes they drew on. matplotlib is imported inside them.
+"""
+
+from .confusion import plot_confusion
+from .contours import plot_contours, plot_path
+from .curves import plot_curves
+from .embed import alt_text, embed, image_uri
+from .images import show_filters, show_image, show_images, show_misclassified, tile
+from .player import Player
+from .style import PALETTE, figure_style, new_axes
+
+__all__ = ["PALETTE", "Player", "alt_text", "embed", "figure_style", "image_uri", "new_axes",
+           "plot_confusion", "plot_contours", "plot_curves", "plot_path", "show_filters",
+           "show_image", "show_images", "show_misclassified", "tile"]

@@ -1,0 +1,77 @@
+"""Figures and arrays as data URIs, so that one HTML file carries everything it shows."""
+
+import base64
+import html
+import io
+
+import numpy as np
+
+from ..errors import ShapeError
+from .style import figure_style
+
+SVG_LIMIT = 300_000     # bytes; a figure with more shapes than this is smaller as pixels
+
+
+def embed(figure, *, alt=None, form="auto"):
+    """An ``<img>`` element that carries the figure.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    alt : str or None
+        Text for readers who do not see it; `alt_text` of the figure when None.
+    form : {"auto", "svg", "png"}
+        "auto" is SVG unless that is larger than `SVG_LIMIT` bytes.
+    """
+    text = html.escape(alt_text(figure) if alt is None else alt, quote=True)
+    return f'<img alt="{text}" src="{figure_uri(figure, form=form)}">'
+
+
+def figure_uri(figure, *, form="auto"):
+    """The figure as a data URI; `form` as in `embed`."""
+    if form != "png":
+        data = _saved(figure, "svg")
+        if form == "svg" or len(data) <= SVG_LIMIT:
+            return data_uri(data, "image/svg+xml")
+    return data_uri(_saved(figure, "png"), "image/png")
+
+
+def image_uri(image):
+    """An image (3, H, W) or (1, H, W) with values in [0, 1] as the data URI of a PNG."""
+    from PIL import Image
+
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ShapeError(f"image_uri: image has shape {image.shape}, expected (3, H, W) or (1, H, W)")
+    levels = np.round(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
+    pixels = levels[0] if len(levels) == 1 else levels.transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "png")
+    return data_uri(buffer.getvalue(), "image/png")
+
+
+def data_uri(data, kind):
+    """Bytes as a data URI of MIME type `kind`."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def alt_text(figure):
+    """One sentence made of what the figure itself says: titles, axis labels and legends."""
+    parts = [_axes_text(ax) for ax in figure.axes]
+    title = figure.get_suptitle()
+    return "; ".join(part for part in [title, *parts] if part) or "figure"
+
+
+def _axes_text(ax):
+    words = [ax.get_title()] if ax.get_title() else []
+    if ax.get_ylabel() and ax.get_xlabel():
+        words.append(f"{ax.get_ylabel()} against {ax.get_xlabel()}")
+    names = ax.get_legend_handles_labels()[1]
+    return ", ".join(words + [f"curves: {', '.join(names)}"] if names else words).replace("$", "")
+
+
+def _saved(figure, form):
+    buffer = io.BytesIO()
+    with figure_style():                                            # fixed ids, fonts as paths
+        figure.savefig(buffer, format=form, dpi=144, **({"metadata": {"Date": None}} if form == "svg" else {}))
+    return buffer.getvalue()
