@@ -135,8 +135,8 @@ def test_the_mask_is_where_the_colour_is():
     y, x = np.mgrid[:32, :32]
     plane, planes = np.stack([np.ones(1024), x.ravel(), y.ravel()], 1), 0
     for sample in Shapes10(60, noise=0.0, classes=("disc", "square", "ring")):
-        far = ~grown(sample["mask"], 2).ravel()
-        deep = ~grown(~sample["mask"], 1).ravel()
+        far = ~grown(sample["mask"], 2, beyond=False).ravel()
+        deep = ~grown(~sample["mask"], 1, beyond=True).ravel()
         for channel in sample["image"].reshape(3, -1).astype(np.float64):
             assert np.ptp(channel[deep]) < 1e-6
             if channel.min() > 0 and channel.max() < 1:  # nothing was clipped
@@ -147,9 +147,9 @@ def test_the_mask_is_where_the_colour_is():
     assert planes > 50
 
 
-def grown(mask, steps):
+def grown(mask, steps, beyond):
     for _ in range(steps):
-        padded = np.pad(mask, 1, mode="edge")
+        padded = np.pad(mask, 1, constant_values=beyond)
         mask = np.max([padded[i:i + 32, j:j + 32] for i in range(3) for j in range(3)], axis=0)
     return mask
 
