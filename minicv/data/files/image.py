@@ -32,13 +32,14 @@ def decode_image(data: bytes, *, what: str = "image", size: tuple | None = None,
     Rules: the EXIF orientation is applied; gray is repeated in all channels; 16-bit gray is divided
     by 65535; palettes and CMYK become RGB; transparent parts are laid over white.
     size: (height, width) to resample to, bilinear with antialiasing; None keeps the size.
-    Raises LimitError above `limit` pixels, DataFormatError for whatever is not a sound picture.
+    Raises LimitError above `limit` pixels (or above Pillow's own 178 956 970), DataFormatError for
+    whatever is not a sound picture.
     NB: torchvision drops transparency instead, which shows whatever colour lies under it.
     """
     from PIL import Image, ImageOps
 
     if data[:8] == _PNG:
-        check_png(data, what=what)
+        check_png(data, what=what, limit=limit)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters below is an error, not a warning
@@ -91,11 +92,11 @@ def _resized(array, size):
     return np.clip(np.stack([np.asarray(p) for p in small]), 0, 1)
 
 
-def check_png(data: bytes, *, what: str = "png") -> None:
+def check_png(data: bytes, *, what: str = "png", limit: int = MAX_PIXELS) -> None:
     """Walk the chunks of a PNG: lengths, checksums, header first, end last, size within bounds.
 
-    Raises DataFormatError with the offset of the first chunk that is wrong, LimitError if the
-    size is above `MAX_PIXELS`.
+    Raises DataFormatError with the offset of the first chunk that is wrong, LimitError above
+    `limit` pixels.
     """
     offset, kind = 8, b""
     while kind != b"IEND":
@@ -113,6 +114,9 @@ def check_png(data: bytes, *, what: str = "png") -> None:
         if (offset == 8) != (kind == b"IHDR"):
             raise DataFormatError(f"check_png: {what}: chunk {kind!r} at offset {offset}, expected "
                                   "IHDR first and once")
+        if kind == b"IHDR":
+            width, height = struct.unpack(">II", (body[4:12] + bytes(8))[:8])
+            check_image_header(width, height, 1, None, what, limit=limit)
         offset = end
 
 
