@@ -170,6 +170,8 @@ def png(width, height, *chunks, depth=8, color=2, interlace=0):
     (png(0, 5), DataFormatError, "0 x 5"), (png(5, -1), LimitError, "5 x 4294967295"),
     (png(9000, 9999), LimitError, "9000 x 9999 = 89991000 pixels, expected at most 89478485"),
     (png(5, 5), DataFormatError, "a.png"),
+    (png(9000, 9000, chunk(b"IDAT", zlib.compress(bytes(9000)))), DataFormatError, "are stored"),
+    (png(5, 5).replace(struct.pack(">I", 13), struct.pack(">I", 12), 1), DataFormatError, "IHDR"),
     (png(5, 5, chunk(b"IDAT", zlib.compress(bytes(10)))), DataFormatError, "a.png"),
     (png(5, 5, chunk(b"IDAT", b"garbage")), DataFormatError, "a.png"),
     (png(5, 5, chunk(b"IDAT", zlib.compress(bytes(80)), crc=1)), DataFormatError,
@@ -177,8 +179,8 @@ def png(width, height, *chunks, depth=8, color=2, interlace=0):
     (PNG[:-12], DataFormatError, "without IEND"),
     (PNG[:60], DataFormatError, "declares|without IEND"),
     (PNG[:8], DataFormatError, "without IEND"),
-    (PNG[:8] + PNG[33:], DataFormatError, "expected IHDR first"),
-    (PNG[:33] + PNG[8:], DataFormatError, "expected IHDR first and once"),
+    (PNG[:8] + PNG[33:], DataFormatError, "IHDR of 13 bytes first"),
+    (PNG[:33] + PNG[8:], DataFormatError, "IHDR of 13 bytes first and once"),
     (b"P6 65535 65535 255\n", LimitError, "4294836225 pixels"),
     (b"P6 9000 9999 255\n", LimitError, "9000 x 9999"),
     (b"P6 5 5 255\n" + bytes(74), DataFormatError, "a.png"),
@@ -233,7 +235,7 @@ def test_the_limit_is_adjustable_F15(tmp_path):
 
 def test_a_sound_png_passes_the_check():
     check_png(PNG)
-    check_png(png(1, 1, chunk(b"tEXt", b"a\0b")))
+    check_png(png(1, 1, chunk(b"tEXt", b"a\0b"), chunk(b"IDAT", zlib.compress(bytes(4)))))
 
 
 # --- folders --------------------------------------------------------------------------------
