@@ -23,7 +23,7 @@ def digits(split: str | None = None) -> ArrayDataset:
     """1797 handwritten digits: image (1, 8, 8) float32 in [0, 1] (steps of 1/16), label int64.
 
     split: None for all in the order of the file, "train" or "test" for a fixed stratified split:
-    of each class the last third, rounded down, is for testing (1203 and 594 digits). The file
+    of each class the last third, rounded down, is for testing (1201 and 596 digits). The file
     goes through its writers one after the other, so most of them are in one part only.
     Source: Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI 1998.
     """

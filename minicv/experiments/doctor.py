@@ -29,7 +29,7 @@ def _finding(check):
     try:
         return str(check())
     except Exception as error:                         # one broken part must not hide the rest
-        return f"not usable: {type(error).__name__}: {error}"
+        return f"not usable: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _version(package):
@@ -81,5 +81,6 @@ def _cache():
 def _fonts():
     from matplotlib import font_manager
 
-    used = font_manager.FontProperties(fname=font_manager.findfont("sans-serif")).get_name()
+    path = font_manager.findfont(font_manager.FontProperties(family=["sans-serif"]))
+    used = font_manager.FontProperties(fname=path).get_name()
     return f"{len(font_manager.fontManager.ttflist)} found, text in {used}"

@@ -39,10 +39,13 @@ def like_layout(x: np.ndarray, shape: tuple, dtype=None) -> np.ndarray:
     return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
-def planes(x: np.ndarray) -> np.ndarray:
-    """View (or copy) of x (N, C, H, W) as C-contiguous (M, H, W, K) for a kernel that treats
-    channels alike: (N, H, W, C) if channels are last, else (N C, H, W, 1)."""
-    if is_channels_last(x):
+def planes(x: np.ndarray, last: bool) -> np.ndarray:
+    """x (N, C, H, W) as C-contiguous (M, H, W, K), for kernels that treat channels alike.
+
+    With channels `last` this is (N, H, W, C), else (N C, H, W, 1). For an array made by
+    `like_layout(y, ...)` and ``last = is_channels_last(y)`` it is a view.
+    """
+    if last:
         return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     N, C, H, W = x.shape
     return np.ascontiguousarray(x).reshape(N * C, H, W, 1)

@@ -27,12 +27,9 @@ def plot_curves(curves, *, x=None, xlabel="step", ylabel="loss", log=False, smoo
     """
     if smooth < 1:
         raise ArgError(f"plot_curves: smooth is {smooth}, expected >= 1")
+    rows = {label: _checked(label, values, x) for label, values in curves.items()}
     ax = new_axes(ax)
-    for i, (label, values) in enumerate(curves.items()):
-        values = np.atleast_2d(np.asarray(values, dtype=float))
-        if values.ndim != 2 or x is not None and len(x) != values.shape[1]:
-            raise ShapeError(f"plot_curves: {label!r} has shape {np.shape(curves[label])}, expected "
-                             f"({'T' if x is None else len(x)},) or (S, T)")
+    for i, (label, values) in enumerate(rows.items()):
         _draw(ax, np.arange(values.shape[1]) if x is None else x, values, label, i, smooth)
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     if len(curves) > 1:
@@ -45,6 +42,15 @@ def running_mean(values, width):
     total = np.cumsum(values, axis=1)
     before = np.concatenate([np.zeros((len(values), width)), total], axis=1)[:, :values.shape[1]]
     return (total - before) / np.minimum(np.arange(1, values.shape[1] + 1), width)
+
+
+def _checked(label, values, x):
+    rows = np.atleast_2d(np.asarray(values, dtype=float))
+    if rows.ndim != 2 or x is not None and len(x) != rows.shape[1]:
+        expected = "T" if x is None else len(x)
+        raise ShapeError(f"plot_curves: {label!r} has shape {np.shape(values)}, expected "
+                         f"({expected},) or (S, {expected})")
+    return rows
 
 
 def _draw(ax, x, values, label, i, smooth):

@@ -32,7 +32,7 @@ def decode_image(data: bytes, *, what: str = "image", size: tuple | None = None,
     Rules: the EXIF orientation is applied; gray is repeated in all channels; 16-bit gray is divided
     by 65535; palettes and CMYK become RGB; transparent parts are laid over white.
     size: (height, width) to resample to, bilinear with antialiasing; None keeps the size.
-    Raises LimitError above `limit` pixels, DataFormatError for anything that is not a sound picture.
+    Raises LimitError above `limit` pixels, DataFormatError for whatever is not a sound picture.
     NB: torchvision drops transparency instead, which shows whatever colour lies under it.
     """
     from PIL import Image, ImageOps

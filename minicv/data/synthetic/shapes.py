@@ -18,22 +18,22 @@ def _star(u, v):
 
 
 def _bars(across, along):
-    """Three bars of width 0.34, 0.68 apart."""
-    return (abs(along) <= 0.85) & (abs(across) <= 0.85) & (np.cos(across * np.pi / 0.34) > 0)
+    """Three bars of width 0.28, as far apart as they are wide."""
+    return (abs(along) <= 0.7) & (abs(across) <= 0.7) & (np.cos(across * np.pi / 0.28) > 0)
 
 
 def _checker(u, v):
-    """4 x 4 fields of side 0.425."""
-    odd = (np.floor(u / 0.425) + np.floor(v / 0.425)) % 2 == 1
-    return (np.maximum(abs(u), abs(v)) <= 0.85) & odd
+    """4 x 4 fields of side 0.35."""
+    odd = (np.floor(u / 0.35) + np.floor(v / 0.35)) % 2 == 1
+    return (np.maximum(abs(u), abs(v)) <= 0.7) & odd
 
 
-# Where a shape is, on coordinates u (right) and v (down) in units of its radius.
+# Where a shape is, on coordinates u (right), v (down) in units of its radius: inside u² + v² <= 1.
 # fmt: off
 SHAPES = {
     "disc":     lambda u, v: np.hypot(u, v) <= 1,
-    "square":   lambda u, v: np.maximum(abs(u), abs(v)) <= 0.8,
-    "triangle": lambda u, v: (v <= 0.7) & (abs(u) <= (v + 1) / 1.7),
+    "square":   lambda u, v: np.maximum(abs(u), abs(v)) <= 0.7,
+    "triangle": lambda u, v: (v <= 0.5) & (abs(u) <= (v + 1) / np.sqrt(3)),
     "cross":    lambda u, v: (np.minimum(abs(u), abs(v)) <= 0.3)
                              & (np.maximum(abs(u), abs(v)) <= 0.95),
     "ring":     lambda u, v: abs(np.hypot(u, v) - 0.78) <= 0.22,
@@ -57,14 +57,14 @@ class Shapes10(Stream):
     mask    (size, size)     bool     pixels of which the shape covers at least half
     ======  ===============  =======  =====================================================
 
-    noise: standard deviation added to every value. radius: range of the shape's radius as a share
-    of `size`; the shape lies inside the picture. classes: which shapes, in the order of the labels.
+    noise: standard deviation added to every value. radius: range of the radius of the circle around
+    the shape, as a share of `size`; the circle lies inside the picture. classes: which shapes, in the order of the labels.
     Rotation is at most 0.3 radians, or a square would be a diamond and bars would change class;
     in every channel the colour differs from the mean background by at least 0.3.
     """
 
     def __init__(self, length: int = 4000, *, size: int = 32, noise: float = 0.05,
-                 radius: tuple = (0.25, 0.4), classes: tuple = tuple(SHAPES), seed: int = 0,
+                 radius: tuple = (0.27, 0.42), classes: tuple = tuple(SHAPES), seed: int = 0,
                  first: int = 0):
         super().__init__(length, seed=seed, first=first)
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 8:

@@ -1,0 +1,93 @@
+"""Multi-head attention."""
+
+import numpy as np
+
+from ..autograd.attention import Attention, attention_weights
+from ..autograd.op import array
+from ..errors import ShapeError
+from . import init
+from .check import divisible, integer
+from .dropout import Dropout
+from .linear import Linear
+from .module import Module, Parameter
+
+
+class MultiHeadAttention(Module):
+    r"""Attention in several subspaces at once: :math:`\mathrm{head}_h = \mathrm{softmax}(Q_h K_h^\top / \sqrt{d})\,V_h`.
+
+    Reference: Vaswani et al., NIPS 2017, §3.2.2. Departures: biases on all projections, as in the authors' code
+    for later models and in PyTorch.
+
+    Shapes: query (N, L, E), key and value (N, S, E) -> (N, L, E). Parameters as in PyTorch: `in_proj_weight`
+    (3 E, E) and `in_proj_bias` (3 E,) hold the projections of query, key and value, `out_proj` is a Linear.
+    NB: batch first, and masks are True where a query *may* see a key; both are the other way round in PyTorch's
+    layer.
+
+    Parameters
+    ----------
+    embed_dim, num_heads : int
+        E is a multiple of the number of heads.
+    dropout : float, default 0
+        Probability of dropping an attention weight. A forward hook on the sub-module `dropout` sees the weights.
+    bias : bool, default True
+    rng : numpy Generator, int or None
+        Glorot uniform weights, zero biases.
+    """
+
+    def __init__(self, embed_dim, num_heads, *, dropout=0.0, bias=True, rng=None):
+        rng, where = np.random.default_rng(rng), "MultiHeadAttention"
+        self.embed_dim, self.num_heads = integer(where, "embed_dim", embed_dim), integer(where, "num_heads", num_heads)
+        divisible(where, "embed_dim", self.embed_dim, "num_heads", self.num_heads)
+        E = self.embed_dim
+        self.in_proj_weight = Parameter(init.xavier_uniform((3 * E, E), rng=rng))
+        self.in_proj_bias = Parameter(init.zeros((3 * E,))) if bias else None
+        self.out_proj = Linear(E, E, bias=bias, rng=rng)
+        init.assign(self.out_proj.weight, init.xavier_uniform((E, E), rng=rng))
+        self.dropout = Dropout(dropout, rng=rng)
+
+    def forward(self, query, key=None, value=None, *, mask=None, causal=False):
+        """Attend from `query` to `key` (default: query) and read `value` (default: key).
+
+        Parameters
+        ----------
+        query, key, value : (N, L, E), (N, S, E), (N, S, E)
+        mask : (L, S), (N, L, S) or (N, heads, L, S), optional
+            Boolean, True where the query may see the key, or float, added to the scores. For padded keys
+            pass ``kept[:, None, :]`` with kept (N, S).
+        causal : bool
+            Query l sees keys 0 .. l only.
+        """
+        return self.with_weights(query, key, value, mask=mask, causal=causal).output
+
+    def with_weights(self, query, key=None, value=None, *, mask=None, causal=False):
+        """As calling it, but returns Attention(output (N, L, E), weights (N, heads, L, S))."""
+        key = query if key is None else key
+        value = key if value is None else value
+        for name, x in (("query", query), ("key", key), ("value", value)):
+            if x.ndim != 3 or x.shape[2] != self.embed_dim:
+                raise ShapeError(f"MultiHeadAttention: {name} has shape {x.shape}, expected (N, L, {self.embed_dim})")
+        if mask is not None and array(mask).ndim == 3:
+            mask = mask[:, None]                                              # the same for all heads
+        q, k, v = (self._heads(x) for x in self._project(query, key, value))  # (N, heads, L, E / heads)
+        weights = self.dropout(attention_weights(q, k, mask, causal=causal, v=v))
+        y = (weights @ v).swapaxes(1, 2).reshape(query.shape)                 # (N, L, E)
+        return Attention(self.out_proj(y), weights)
+
+    def _project(self, query, key, value):
+        E = self.embed_dim
+        if query is key is value:
+            y = self._affine(query, slice(None))                              # (N, L, 3 E) in one product
+            return y[:, :, :E], y[:, :, E:2 * E], y[:, :, 2 * E:]
+        return [self._affine(x, slice(i * E, (i + 1) * E)) for i, x in enumerate((query, key, value))]
+
+    def _affine(self, x, rows):
+        y = x @ self.in_proj_weight[rows].swapaxes(0, 1)
+        return y if self.in_proj_bias is None else y + self.in_proj_bias[rows]
+
+    def _heads(self, x):
+        N, L, E = x.shape
+        return x.reshape(N, L, self.num_heads, E // self.num_heads).swapaxes(1, 2)
+
+    def extra_repr(self):
+        """Sizes."""
+        return f"{self.embed_dim}, {self.num_heads}"
