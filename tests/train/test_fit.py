@@ -65,7 +65,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("stops", [[1], [7], [3, 4, 9], [5, 11, 1, 2, 6]])
+@pytest.mark.parametrize("stops", [[1], [7], [3, 4, 9], [2, 5, 1, 3, 4]])
 def test_resumed_training_is_bit_identical(tmp_path, optimizer, stops):
     """C12: stopped at any step, also in the middle of an epoch, also several times."""
     whole = make_task(optimizer=optimizer)
@@ -168,7 +168,7 @@ def test_validation_leaves_model_and_random_streams_untouched(task):
     """C15."""
     def validate(model):
         assert not model.body[3].training
-        return {"accuracy": float((model(task["loader"].dataset.arrays["x"]).data.argmax(1) == 0).mean())}
+        return {"accuracy": float((model(task["loader"].dataset.arrays()["x"]).data.argmax(1) == 0).mean())}
     plain = make_task()
     fit(loss=batch_loss, epochs=2, **plain)
     history = fit(loss=batch_loss, epochs=2, validate=validate, **task)
@@ -196,7 +196,7 @@ def test_log_that_cannot_be_written_costs_one_warning(task, tmp_path):
 def test_idle_training_is_worth_a_warning(task):
     """C14."""
     task["scheduler"] = None
-    task["optimizer"] = SGD(task["model"].parameters(), lr=0.0)
+    task["optimizer"].param_groups[0]["lr"] = 0.0
     with pytest.warns(UserWarning, match="learning rates"):
         fit(loss=batch_loss, epochs=1, **task)
     with pytest.warns(UserWarning, match="gradients of the first step are zero"):
