@@ -55,8 +55,7 @@ def prelu(x, w):
     if w.ndim != 1 or w.size != 1 and (x.ndim < 2 or x.shape[1] != w.size):
         raise ShapeError(f"prelu: w has shape {w.shape}, expected (1,) or one slope per channel "
                          f"(axis 1) of x with shape {x.shape}")
-    if w.size > 1:
-        w = w.reshape((w.size,) + (1,) * (x.ndim - 2))
+    w = w.reshape((w.size,) + (1,) * (x.ndim - 2) if w.size > 1 else ())
     return where(array(x) > 0, x, w * x)
 
 

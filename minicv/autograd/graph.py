@@ -153,19 +153,25 @@ def _layers(boxes):
     layers = [[] for _ in range(max(box.layer for box in boxes) + 1)]
     for box in boxes:
         layers[box.layer].append(box)
+    bends = {}
     for box in boxes:
-        box.sources = [_bent(source, box, layers) for source in box.sources]
+        box.sources = [_bent(source, box, layers, bends) for source in box.sources]
     _order(layers)
     return layers
 
 
-def _bent(source, box, layers):
-    """The last bend on the way from `source` to `box`, or `source` if it is in the layer before."""
+def _bent(source, box, layers, bends):
+    """The last bend on the way from `source` to `box`, or `source` if it is in the layer before.
+
+    All edges of one source share their bends, so they run as one line until they part.
+    """
+    last = source
     for layer in range(source.layer + 1, box.layer):
-        bend = _Box("bend", sources=[source], layer=layer)
-        layers[layer].append(bend)
-        source = bend
-    return source
+        if (source, layer) not in bends:
+            bends[source, layer] = _Box("bend", sources=[last], layer=layer)
+            layers[layer].append(bends[source, layer])
+        last = bends[source, layer]
+    return last
 
 
 def _order(layers):

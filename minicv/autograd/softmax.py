@@ -1,8 +1,8 @@
 """Softmax and its logarithm along one axis.
 
 Both subtract the maximum first, which changes nothing (softmax(x + c) = softmax(x)) and keeps
-e ** x from overflowing. An element at -inf gets probability 0. A row that is all -inf, or holds +inf or
-NaN, has no softmax: it becomes NaN. `logsumexp` is in `reduce.py`.
+e ** x from overflowing. An element at -inf gets probability 0. A row that is all -inf, or that holds
++inf or NaN, has no softmax: it becomes NaN. `logsumexp` is in `reduce.py`.
 """
 
 import numpy as np
@@ -38,7 +38,8 @@ def log_softmax(x, *, axis=-1):
     """x - logsumexp(x) along `axis`: log(softmax(x)) without the logarithm of a small number."""
     x, axis = _shifted("log_softmax", x, axis)
     total = np.sum(np.exp(x), axis=axis, keepdims=True, dtype=np.float64)
-    return x - np.log(total).astype(x.dtype)
+    with np.errstate(divide="ignore"):                     # no elements
+        return x - np.log(total).astype(x.dtype)
 
 
 softmax.vjp(lambda g, y, x, axis=-1: y * (g - (g * y).sum(axis=axis, keepdims=True)), saves=("y",))

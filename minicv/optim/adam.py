@@ -40,12 +40,12 @@ def adam_direction(g, state, *, betas=(0.9, 0.999), eps=1e-8, amsgrad=False, deb
     (b1, b2), t = betas, state.get("t", 0) + 1
     m = b1 * state.get("m", 0.0) + (1 - b1) * g
     s = b2 * state.get("s", 0.0) + (1 - b2) * g * g
-    state = {"t": t, "m": m, "s": s}
+    new = {"t": t, "m": m, "s": s}
     if amsgrad:
-        s = state["s_max"] = np.maximum(state.get("s_max", s), s)
+        s = new["s_max"] = np.maximum(state.get("s_max", s), s)
     if debias:
         m, s = m / (1 - b1**t), s / (1 - b2**t)
-    return m / (np.sqrt(s) + eps), state
+    return m / (np.sqrt(s) + eps), new
 
 
 def adam_update(theta, g, state, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, amsgrad=False, debias=True):
@@ -88,8 +88,7 @@ def adamw_update(theta, g, state, *, lr=1e-3, weight_decay=0.01, decay="lr", **o
     factor in `weight_decay`). PyTorch and timm use ``decay="lr"``. The same number means different things.
     """
     check("adamw_update", lr=lr, weight_decay=weight_decay, decay=decay)
-    new, state = adam_update(theta, g, state, lr=lr, **options)
-    return new - _rate(lr, weight_decay, decay) * theta, state
+    return adam_update((1 - _rate(lr, weight_decay, decay)) * theta, g, state, lr=lr, **options)
 
 
 def _rate(lr, weight_decay, decay):

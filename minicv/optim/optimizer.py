@@ -217,18 +217,25 @@ class Optimizer:
             return [f"it has groups of {sizes} parameters, expected {ours}"]
         found = [f"group {k} has options {sorted(set(new) - {'params'})}, expected {sorted(self.defaults)}"
                  for k, new in enumerate(saved["param_groups"]) if set(new) - {"params"} - {"initial_lr"} != set(self.defaults)]
+        groups = [new for new in saved["param_groups"] for _ in new["params"]]
         for i, state in saved["state"].items():
-            found += _state_differences(int(i), state, params)
+            if not 0 <= int(i) < len(params):
+                found.append(f"state {i} belongs to no parameter, expected 0 to {len(params) - 1}")
+            elif not found:
+                found += _state_differences(i, state, self.start(params[int(i)].data, groups[int(i)]))
         return found
 
 
-def _state_differences(i, state, params):
-    if not 0 <= i < len(params):
-        return [f"state {i} belongs to no parameter, expected 0 to {len(params) - 1}"]
-    p = params[i]
-    return [f"{key} of parameter {i} is {value.dtype} {value.shape}, expected {p.dtype} {p.shape}"
-            for key, value in state.items()
-            if isinstance(value, np.ndarray) and (value.shape != p.shape or value.dtype != p.dtype)]
+def _state_differences(i, state, fresh):
+    """Where a saved state is not of the kind that a new one is."""
+    if set(state) != set(fresh):
+        return [f"state {i} holds {sorted(state)}, expected {sorted(fresh)}"]
+    return [f"{key} of parameter {i} is {_kind(state[key])}, expected {_kind(fresh[key])}"
+            for key in fresh if _kind(state[key]) != _kind(fresh[key])]
+
+
+def _kind(value):
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _copy(state, like=None):

@@ -57,8 +57,9 @@ class Shapes10(Stream):
     mask    (size, size)     bool     pixels of which the shape covers at least half
     ======  ===============  =======  =====================================================
 
-    noise: standard deviation added to every value. radius: range of the radius of the circle around
-    the shape, as a share of `size`; the circle lies inside the picture. classes: which shapes, in the order of the labels.
+    noise: standard deviation added to every value.
+    radius: range of the radius of the circle around the shape, as a share of `size`; the circle
+    lies inside the picture. classes: which shapes, in the order of the labels.
     Rotation is at most 0.3 radians, or a square would be a diamond and bars would change class;
     in every channel the colour differs from the mean background by at least 0.3.
     """
