@@ -163,12 +163,13 @@ def parse(argv):
     parser, known = build_parser()
     words = [word for word in argv if not word.startswith("-")]
     if not argv or words and argv[0] == words[0] and words[0] not in known:
-        got = repr(argv[0]) if argv else "missing"
-        raise UsageError(f"command is {got}, expected one of {', '.join(known)}{nearest(argv[0], known) if argv else ''}")
+        got, hint = (repr(argv[0]), nearest(argv[0], known)) if argv else ("missing", "")
+        raise UsageError(f"command is {got}, expected one of {', '.join(known)}{hint}")
     args, extra = parser.parse_known_args(argv)
     if extra:
         options = known[args.command]._option_string_actions if args.command else {}
-        raise UsageError(f"{args.command or 'minicv'}: unknown argument {extra[0]!r}{nearest(extra[0].split('=')[0], options)}")
+        hint = nearest(extra[0].split("=")[0], options)
+        raise UsageError(f"{args.command or 'minicv'}: unknown argument {extra[0]!r}{hint}")
     if not args.command:
         raise UsageError(f"command is missing, expected one of {', '.join(known)}")
     return args

@@ -21,7 +21,10 @@ def masked_softmax(s, keep=None):
 
     Left out elements are 0, and so is a row in which nothing is kept or everything is -inf.
     """
+    if s.dtype.kind != "f":
+        raise DTypeError(f"masked_softmax: s has dtype {s.dtype}, expected float32 or float64")
     if keep is not None:
+        _check_keep(keep, s.shape)
         s = np.where(keep, s, -np.inf)
     top = s.max(axis=-1, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore"):                         # a score of +inf gives NaN
@@ -32,6 +35,18 @@ def masked_softmax(s, keep=None):
 
 masked_softmax.vjp(lambda g, y, s, keep=None: y * (g - (g * y).sum(axis=-1, keepdims=True)),
                    None, saves=("y",))
+
+
+def _check_keep(keep, shape):
+    if keep.dtype != bool:
+        raise DTypeError(f"masked_softmax: keep has dtype {keep.dtype}, expected bool")
+    if not _fits(keep.shape, shape):
+        raise ShapeError(f"masked_softmax: keep has shape {keep.shape}, expected one that broadcasts to {shape}")
+
+
+def _fits(shape, full):
+    """Whether an array of `shape` broadcasts to `full`."""
+    return len(shape) <= len(full) and all(n in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False))
 
 
 class Attention(NamedTuple):
@@ -124,10 +139,5 @@ def _check_broadcast(name, q, k, v, mask):
         raise ShapeError(f"{name}: v or k has leading axes {k.shape[:-2]}, expected axes that broadcast with "
                          f"{q.shape[:-2]} of q") from None
     scores = (*lead, q.shape[-2], k.shape[-2])
-    if mask is not None:
-        try:
-            fits = np.broadcast_shapes(shape_of(mask), scores) == scores
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ShapeError(f"{name}: mask has shape {shape_of(mask)}, expected one that broadcasts to {scores}")
+    if mask is not None and not _fits(shape_of(mask), scores):
+        raise ShapeError(f"{name}: mask has shape {shape_of(mask)}, expected one that broadcasts to {scores}")

@@ -1,40 +1,54 @@
-"""Element-wise operations. Arguments broadcast as in NumPy; Python scalars never raise the precision.
+"""Element-wise operations. Arguments broadcast as in NumPy; Python scalars keep the precision.
 
-Every rule is the derivative of one scalar function times the incoming gradient; where a function has a
-kink the rule takes the value named in the docstring.
+Every rule is the derivative of one scalar function times the incoming gradient; where a function
+has a kink the rule takes the value named in the docstring.
 """
+
+import math
 
 import numpy as np
 
-from ..errors import ArgError
+from ..errors import ArgError, ShapeError
+from ..kernels import special
 from .op import array, op
 
-# Arithmetic ----------------------------------------------------------------------------------------
+
+def _broadcast(name, function, *arrays):
+    """function(*arrays), with a ShapeError that shows the shapes where they do not fit together."""
+    try:
+        return function(*arrays)
+    except ValueError:
+        shapes = " and ".join(str(np.shape(a)) for a in arrays)
+        raise ShapeError(f"{name}: the arguments have shapes {shapes}, "
+                         "expected shapes that broadcast") from None
+
+
+# Arithmetic ---------------------------------------------------------------------------------------
 
 
 @op(broadcast=True)
 def add(a, b):
     """a + b."""
-    return np.add(a, b)
+    return _broadcast("add", np.add, a, b)
 
 
 @op(broadcast=True)
 def sub(a, b):
     """a - b."""
-    return np.subtract(a, b)
+    return _broadcast("sub", np.subtract, a, b)
 
 
 @op(broadcast=True)
 def mul(a, b):
     """a * b."""
-    return np.multiply(a, b)
+    return _broadcast("mul", np.multiply, a, b)
 
 
 @op(broadcast=True)
 def div(a, b):
     """a / b; division by zero gives infinity or NaN as in NumPy, without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.true_divide(a, b)
+        return _broadcast("div", np.true_divide, a, b)
 
 
 @op
@@ -45,19 +59,31 @@ def neg(x):
 
 @op(broadcast=True)
 def power(a, b):
-    """a ** b. The derivative with respect to b is taken as 0 where a <= 0, and 0 ** 0 is flat in a."""
+    """a ** b. The derivative with respect to b is taken as 0 where a <= 0, and 0 ** 0 is flat in a.
+
+    >>> power(np.array([1.0, 2.0, 3.0]), 2)
+    array([1., 4., 9.])
+    """
+    if _is_integer(a) and _is_integer(b) and np.any(np.less(b, 0)):
+        raise ArgError("power: b has a negative integer, expected a float for a negative power")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.power(a, b)
+        return _broadcast("power", np.power, a, b)
+
+
+def _is_integer(x):
+    return np.asarray(x).dtype.kind in "iu"
 
 
 def _power_base_rule(g, y, a, b):
     if isinstance(b, (int, float)):
         return g * (b * power(a, b - 1)) if b != 0 else g * 0.0
-    flat = array(b) == 0
-    return g * where(flat, 0.0, b * power(a, where(flat, 1.0, b - 1)))
+    flat = (array(a) == 0) & (array(b) == 0)
+    return g * where(flat, 0.0, b * power(where(flat, 1.0, a), b - 1))
 
 
 def _power_exponent_rule(g, y, a, b):
+    if isinstance(a, (int, float)):
+        return g * (power(a, b) * math.log(a)) if a > 0 else g * 0.0
     inside = array(a) > 0
     safe = where(inside, a, 1.0)
     return g * where(inside, power(safe, b) * log(safe), 0.0)
@@ -75,68 +101,62 @@ neg.vjp(lambda g, y, x: -g, saves=())
 power.vjp(_power_base_rule, _power_exponent_rule)
 
 
-# Choosing ------------------------------------------------------------------------------------------
+# Choosing -----------------------------------------------------------------------------------------
 
 
 @op(broadcast=True)
 def where(condition, a, b):
     """a where `condition` is true, else b. `condition` has no derivative.
 
-    NB: a NaN or infinity in the derivative of the branch not taken still spoils the sum (0 * inf); give
-    that branch a safe argument first, as the losses of this library do.
+    NB: a NaN or infinity in the derivative of the branch not taken still spoils the sum (0 * inf);
+    give that branch a safe argument first, as the losses of this library do.
     """
-    return np.where(condition, a, b)
-
-
-where.vjp(None,
-          lambda g, y, c, a, b: where(c, g, 0.0),
-          lambda g, y, c, a, b: where(c, 0.0, g), saves=("condition",))
+    return _broadcast("where", np.where, condition, a, b)
 
 
 @op(broadcast=True)
 def maximum(a, b):
     """Larger of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return np.maximum(a, b)
+    return _broadcast("maximum", np.maximum, a, b)
 
 
 @op(broadcast=True)
 def minimum(a, b):
     """Smaller of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return np.minimum(a, b)
+    return _broadcast("minimum", np.minimum, a, b)
 
 
-def _share(wins, ties):
-    return np.where(ties, 0.5, wins)
-
-
-def _weight(g, share):
-    return g * share.astype(g.dtype)
-
-
-maximum.vjp(lambda g, y, a, b: _weight(g, _share(array(a) > array(b), array(a) == array(b))),
-            lambda g, y, a, b: _weight(g, _share(array(b) > array(a), array(a) == array(b))))
-minimum.vjp(lambda g, y, a, b: _weight(g, _share(array(a) < array(b), array(a) == array(b))),
-            lambda g, y, a, b: _weight(g, _share(array(b) < array(a), array(a) == array(b))))
+def _share(g, winner, loser):
+    """g where winner > loser, half of it at a tie or beside a NaN."""
+    return g * np.where(winner > loser, 1.0, np.where(winner < loser, 0.0, 0.5)).astype(g.dtype)
 
 
 @op
 def clip(x, *, low=None, high=None):
-    """x limited to [low, high]; the gradient passes inside and at the limits."""
-    if low is not None and high is not None and not low <= high:
+    """x limited to [low, high]; the gradient passes inside and at the limits.
+
+    >>> clip(np.array([-2.0, 0.5, 9.0]), low=0, high=1)
+    array([0. , 0.5, 1. ])
+    """
+    low, high = _limit("low", low), _limit("high", high)
+    if low is None and high is None:
+        raise ArgError("clip: low and high are None, expected at least one limit")
+    if low is not None and high is not None and low > high:
         raise ArgError(f"clip: low is {low}, expected at most high = {high}")
     return np.clip(x, low, high)
 
 
+def _limit(name, value):
+    """A limit as a Python number, so that it does not raise the precision."""
+    if value is None:
+        return None
+    if not isinstance(value, (int, float, np.integer, np.floating)) or value != value:
+        raise ArgError(f"clip: {name} is {value!r}, expected a number or None")
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _inside(x, low, high):
-    keep = np.ones(x.shape, bool)
-    if low is not None:
-        keep &= x >= low
-    if high is not None:
-        keep &= x <= high
-    return keep
-
-
-clip.vjp(lambda g, y, x, low=None, high=None: where(_inside(array(x), low, high), g, 0.0))
+    return (x >= (-np.inf if low is None else low)) & (x <= (np.inf if high is None else high))
 
 
 @op
@@ -145,10 +165,32 @@ def absolute(x):
     return np.abs(x)
 
 
+where.vjp(None,
+          lambda g, y, c, a, b: where(c, g, 0.0),
+          lambda g, y, c, a, b: where(c, 0.0, g), saves=("condition",))
+maximum.vjp(lambda g, y, a, b: _share(g, array(a), array(b)),
+            lambda g, y, a, b: _share(g, array(b), array(a)))
+minimum.vjp(lambda g, y, a, b: _share(g, array(b), array(a)),
+            lambda g, y, a, b: _share(g, array(a), array(b)))
+clip.vjp(lambda g, y, x, low=None, high=None: where(_inside(array(x), low, high), g, 0.0))
 absolute.vjp(lambda g, y, x: g * np.sign(array(x)))
 
+# Steps: constant between their jumps, so they have no rule and cut the graph ----------------------
 
-# Exponentials and roots ------------------------------------------------------------------------------
+
+@op
+def sign(x):
+    """-1, 0 or 1. Not differentiable: the result does not require a gradient."""
+    return np.sign(x)
+
+
+@op
+def floor(x):
+    """Largest integer not above x. Not differentiable: the result does not require a gradient."""
+    return np.floor(x)
+
+
+# Exponentials and roots ---------------------------------------------------------------------------
 
 
 @op
@@ -201,7 +243,7 @@ sqrt.vjp(lambda g, y, x: div(g * 0.5, y), saves=("y",))
 rsqrt.vjp(lambda g, y, x: g * (-0.5 * y * y * y), saves=("y",))
 
 
-# Trigonometry ----------------------------------------------------------------------------------------
+# Trigonometry -------------------------------------------------------------------------------------
 
 
 @op
@@ -245,26 +287,35 @@ def arctan(x):
 @op(broadcast=True)
 def arctan2(a, b):
     """Angle of the point (b, a) in (-pi, pi]; derivative 0 at the origin."""
-    return np.arctan2(a, b)
+    return _broadcast("arctan2", np.arctan2, a, b)
 
 
 def _over_square_norm(part, a, b):
+    """part / (a^2 + b^2), and 0 at the origin.
+
+    Both are first divided by a scale, lest the squares overflow or vanish. The result is the same
+    for every scale, so the scale counts as a constant and may be read from the values.
+    """
+    size = np.maximum(np.abs(array(a)), np.abs(array(b)))
+    usable = (size > 0) & np.isfinite(size)
+    scale = np.where(usable, size, 1).astype(size.dtype)
+    a, b, part = div(a, scale), div(b, scale), div(part, scale)
     square = a * a + b * b
     zero = array(square) == 0
-    return where(zero, 0.0, div(part, where(zero, 1.0, square)))
+    return where(zero, 0.0, div(part, where(zero, 1.0, square) * scale))
 
 
 sin.vjp(lambda g, y, x: g * cos(x))
 cos.vjp(lambda g, y, x: -g * sin(x))
 tan.vjp(lambda g, y, x: g * (1.0 + y * y), saves=("y",))
-arcsin.vjp(lambda g, y, x: g * rsqrt(1.0 - x * x))
-arccos.vjp(lambda g, y, x: -g * rsqrt(1.0 - x * x))
+arcsin.vjp(lambda g, y, x: g * rsqrt((1.0 - x) * (1.0 + x)))
+arccos.vjp(lambda g, y, x: -g * rsqrt((1.0 - x) * (1.0 + x)))
 arctan.vjp(lambda g, y, x: div(g, 1.0 + x * x))
 arctan2.vjp(lambda g, y, a, b: g * _over_square_norm(b, a, b),
             lambda g, y, a, b: -g * _over_square_norm(a, a, b))
 
 
-# S-shaped functions ----------------------------------------------------------------------------------
+# S-shaped functions -------------------------------------------------------------------------------
 
 
 @op
@@ -275,9 +326,13 @@ def tanh(x):
 
 @op
 def sigmoid(x):
-    """1 / (1 + e ** -x), computed without overflow on either side."""
-    small = np.exp(-np.abs(x))
-    return np.where(np.greater_equal(x, 0), 1, small) / (1 + small)
+    """1 / (1 + e ** -x); where e ** -x overflows the result is 0, which it would round to anyway.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(0.0 - x))
 
 
 @op
@@ -286,6 +341,13 @@ def softplus(x):
     return np.logaddexp(x, 0)
 
 
+@op
+def erf(x):
+    """Error function 2 / sqrt(pi) * integral of exp(-s^2) from 0 to x, within 2 ulp."""
+    return special.erf(x)
+
+
 tanh.vjp(lambda g, y, x: g * (1.0 - y * y), saves=("y",))
 sigmoid.vjp(lambda g, y, x: g * (y * (1.0 - y)), saves=("y",))
 softplus.vjp(lambda g, y, x: g * sigmoid(x))
+erf.vjp(lambda g, y, x: g * (2 / math.sqrt(math.pi) * exp(-(x * x))))

@@ -151,7 +151,7 @@ def _pull_all(order, pending, retain_graph, graph, targets, useful, leaves):
             continue
         if targets is not None and id(node) in targets:
             found[id(node)] = g
-        if node.retain is not None and (tensor := node.retain()) is not None:
+        if leaves is not None and node.retain is not None and (tensor := node.retain()) is not None:
             tensor._grad = g if graph else Tensor.wrap(_own(g))
         if useful is None:
             needs = [p is not None for p in node.parents]

@@ -266,6 +266,7 @@ def l2_normalize(x, *, axis=-1, eps=1e-12):
 @op
 def channel_sum(x, *, before, after):
     """y[:, c] = x[:, c - before] + ... + x[:, c + after], with zeros beyond the first and last channel."""
+    before, after = (pair("channel_sum", name, n, least=0)[0] for name, n in (("before", before), ("after", after)))
     C, y = x.shape[1], x.copy(order="K")
     for shift in range(1, before + 1):
         y[:, shift:] += x[:, :max(C - shift, 0)]

@@ -1,8 +1,9 @@
-"""Reductions over axes, named and set as in NumPy: `axis` an int, a tuple of ints or None (all), `keepdims`.
+"""Reductions, named and set as in NumPy: `axis` an int, a tuple of ints or None (all), `keepdims`.
 
-Sums that feed statistics (mean, variance, norm, log-sum-exp) are accumulated in float64 and rounded once
-to the type of the input. An empty sum is 0, an empty product 1, an empty mean NaN with NumPy's warning;
-a maximum of nothing is a `ShapeError`.
+Sums that feed statistics (mean, variance, norm, log-sum-exp) are accumulated in float64 and rounded
+once to the type of the input. An empty sum is 0, an empty product 1, an empty mean NaN with NumPy's
+warning; a maximum of nothing is a `ShapeError`. An `axis` that does not exist is a `ShapeError`,
+one that is no integer or named twice an `ArgError`.
 """
 
 import operator
@@ -15,21 +16,21 @@ from .engine import expand
 from .op import array, op
 from .tensor import Tensor, as_array
 
-# Axes ------------------------------------------------------------------------------------------------
+# Axes ---------------------------------------------------------------------------------------------
 
 
 def check_axis(function, axis, ndim):
-    """`axis` as an int in [0, ndim); ArgError if it is no integer, ShapeError if there is no such axis."""
+    """`axis` counted from the front, in [0, ndim)."""
     if isinstance(axis, (bool, np.bool_)) or not hasattr(axis, "__index__"):
         raise ArgError(f"{function}: axis is {axis!r}, expected an integer")
     number = operator.index(axis)
     if not -ndim <= number < ndim:
-        raise ShapeError(f"{function}: axis is {axis}, expected an axis of an array with {ndim} axes")
+        raise ShapeError(f"{function}: axis is {axis}, expected one of {ndim} axes")
     return number % ndim
 
 
 def check_axes(function, axis, ndim):
-    """`axis` (an int, a tuple of different ints, or None for all) as a tuple of ints in [0, ndim)."""
+    """`axis` (an int, a tuple of ints, or None for all) as a tuple of ints in [0, ndim)."""
     if axis is None:
         return tuple(range(ndim))
     if not isinstance(axis, tuple):
@@ -55,13 +56,13 @@ def _spread(g, x, axis):
     return expand(g.reshape(kept), shape=x.shape)
 
 
-def _float(x):
+def float_array(x):
     """x as an array of floats; integers become float64."""
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-# Sums ------------------------------------------------------------------------------------------------
+# Sums ---------------------------------------------------------------------------------------------
 
 
 @op
@@ -79,28 +80,29 @@ def cumsum(x, *, axis=0, reverse=False):
     """Running sum along one axis: y[i] = x[0] + ... + x[i]; with `reverse`, x[i] + ... + x[-1]."""
     axis = check_axis("cumsum", axis, np.ndim(x))
     x = np.flip(x, axis) if reverse else np.asarray(x)
-    y = np.cumsum(x, axis, dtype=np.float64).astype(x.dtype) if x.dtype.kind == "f" else np.cumsum(x, axis)
+    y = np.cumsum(x, axis, dtype=np.float64 if x.dtype.kind == "f" else None)
+    y = y.astype(x.dtype) if x.dtype.kind == "f" else y
     return np.flip(y, axis) if reverse else y
 
 
 sum.vjp(lambda g, y, x, axis=None, keepdims=False: _spread(g, x, axis), saves=())
-cumsum.vjp(lambda g, y, x, axis=0, reverse=False: cumsum(g, axis=axis, reverse=not reverse), saves=())
+cumsum.vjp(lambda g, y, x, axis=0, reverse=False:
+           cumsum(g, axis=axis, reverse=not reverse), saves=())
 
 
 def prod(x, *, axis=None, keepdims=False):
     """Product over `axis`; an empty product is 1.
 
-    Computed as a tree: the two halves are multiplied element by element until one is left. The derivative,
-    the product of the other elements, then comes out right to every order even where elements are zero;
-    the usual y / x does not.
+    Computed as a tree: two halves are multiplied element by element until one is left. The
+    derivative, the product of the other elements, then comes out right to every order even where
+    elements are zero; the usual y / x does not.
     """
-    axes = check_axes("prod", axis, np.ndim(x) if not isinstance(x, Tensor) else x.ndim)
-    if not isinstance(x, Tensor):
-        return np.prod(x, axis=axes, keepdims=keepdims)
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    axes = check_axes("prod", axis, x.ndim)
     others = tuple(i for i in range(x.ndim) if i not in axes)
-    kept, rest = _kept_shape(x.shape, axes), tuple(x.shape[i] for i in others)
-    y = _multiply_halves(x.transpose(axes + others).reshape((_count("prod", x.shape, axes), *rest)))
-    return y.reshape(kept if keepdims else rest)
+    rest = tuple(x.shape[i] for i in others)
+    rows = x.transpose(axes + others).reshape((_count("prod", x.shape, axes), *rest))
+    return _multiply_halves(rows).reshape(_kept_shape(x.shape, axes) if keepdims else rest)
 
 
 def _multiply_halves(x):
@@ -116,13 +118,13 @@ def _multiply_halves(x):
     return x[0] * tail
 
 
-# Statistics ------------------------------------------------------------------------------------------
+# Statistics ---------------------------------------------------------------------------------------
 
 
 @op
 def mean(x, *, axis=None, keepdims=False):
     """Mean over `axis`; an empty mean is NaN with NumPy's warning."""
-    x, axes = _float(x), check_axes("mean", axis, np.ndim(x))
+    x, axes = float_array(x), check_axes("mean", axis, np.ndim(x))
     return np.mean(x, axis=axes, keepdims=keepdims, dtype=np.float64).astype(x.dtype)
 
 
@@ -130,10 +132,11 @@ def mean(x, *, axis=None, keepdims=False):
 def center(x, *, axis=None):
     """x minus its mean over `axis`, the linear projection in the derivative of every variance.
 
-    The mean is taken out twice: the first difference is nearly exact, the second removes the rounding of the
-    first mean. A constant gives exactly 0, and float32 data with mean / deviation = 1e4 loses nothing.
+    The mean is taken out twice: the first difference is nearly exact, the second removes the
+    rounding of the first mean. A constant gives 0 exactly, and float32 data with mean / deviation
+    = 1e4 loses nothing.
     """
-    x, axes = _float(x), check_axes("center", axis, np.ndim(x))
+    x, axes = float_array(x), check_axes("center", axis, np.ndim(x))
     if x.size == 0:
         return x
     x = x - mean(x, axis=axes, keepdims=True)
@@ -146,13 +149,13 @@ def var(x, *, axis=None, keepdims=False, ddof=0):
 
     NB: `ddof` is 0 as in NumPy; PyTorch's `var` divides by n - 1.
     """
-    return _variance("var", x, axis, keepdims, ddof).astype(_float(x).dtype)
+    return _variance("var", x, axis, keepdims, ddof).astype(float_array(x).dtype)
 
 
 @op
 def std(x, *, axis=None, keepdims=False, ddof=0):
     """Standard deviation sqrt(var(x)); the derivative is 0 where the deviation is 0."""
-    return np.sqrt(_variance("std", x, axis, keepdims, ddof)).astype(_float(x).dtype)
+    return np.sqrt(_variance("std", x, axis, keepdims, ddof)).astype(float_array(x).dtype)
 
 
 def _variance(function, x, axis, keepdims, ddof):
@@ -160,7 +163,7 @@ def _variance(function, x, axis, keepdims, ddof):
     axes = check_axes(function, axis, np.ndim(x))
     n = _count(function, np.shape(x), axes)
     if not 0 <= ddof < (n or np.inf):
-        raise ArgError(f"{function}: ddof is {ddof}, expected at least 0 and less than the {n} elements reduced")
+        raise ArgError(f"{function}: ddof is {ddof}, expected 0 <= ddof < {n} elements")
     squares = np.square(center(x, axis=axes), dtype=np.float64)
     return np.mean(squares, axis=axes, keepdims=keepdims) * (n / (n - ddof) if n else 1.0)
 
@@ -183,18 +186,19 @@ def _std_rule(g, y, x, axis=None, keepdims=False, ddof=0):
 
 mean.vjp(lambda g, y, x, axis=None, keepdims=False:
          _spread(div(g, _count("mean", x.shape, axis) or 1), x, axis), saves=())
-center.vjp(lambda g, y, x, axis=None: center(g, axis=axis), saves=())      # a projection is its own adjoint
+center.vjp(lambda g, y, x, axis=None: center(g, axis=axis), saves=())     # its own adjoint
 var.vjp(_var_rule)
 std.vjp(_std_rule, saves=("x", "y"))
 
 
-# Largest and smallest ----------------------------------------------------------------------------------
+# Largest and smallest -----------------------------------------------------------------------------
 
 
 def _refuse_empty(function, x, axis):
     axes = check_axes(function, axis, np.ndim(x))
     if _count(function, np.shape(x), axes) == 0:
-        raise ShapeError(f"{function}: x has shape {np.shape(x)}, expected at least one element along axis {axes}")
+        raise ShapeError(f"{function}: x has shape {np.shape(x)}, "
+                         f"expected at least one element along axis {axes}")
     return axes
 
 
@@ -231,15 +235,15 @@ min.vjp(_extreme_rule, saves=("x", "y"))
 
 
 def argmax(x, *, axis=None, keepdims=False):
-    """Position of the first largest element along `axis` (None: in the flattened array), int64; NaN wins.
+    """Position of the first largest element along `axis` (None: in the flattened array); NaN wins.
 
-    An array also for a Tensor: positions have no derivative.
+    An int64 array, also for a Tensor: positions have no derivative.
     """
     return _position("argmax", np.argmax, x, axis, keepdims)
 
 
 def argmin(x, *, axis=None, keepdims=False):
-    """Position of the first smallest element along `axis` (None: in the flattened array), int64; NaN wins."""
+    """Position of the first smallest element along `axis`; as `argmax`."""
     return _position("argmin", np.argmin, x, axis, keepdims)
 
 
@@ -250,24 +254,25 @@ def _position(function, find, x, axis, keepdims):
     return np.asarray(find(x, axis=axis, keepdims=keepdims), dtype=np.int64)
 
 
-# Norms -------------------------------------------------------------------------------------------------
+# Norms --------------------------------------------------------------------------------------------
 
 
 @op
 def norm(x, *, axis=None, keepdims=False):
     """Euclidean length sqrt(sum(x ** 2)) over `axis`; the derivative at 0 is 0."""
-    x, axes = _float(x), check_axes("norm", axis, np.ndim(x))
-    return np.sqrt(np.sum(np.square(x, dtype=np.float64), axis=axes, keepdims=keepdims)).astype(x.dtype)
+    x, axes = float_array(x), check_axes("norm", axis, np.ndim(x))
+    squares = np.square(x, dtype=np.float64)
+    return np.sqrt(np.sum(squares, axis=axes, keepdims=keepdims)).astype(x.dtype)
 
 
 @op
 def logsumexp(x, *, axis=None, keepdims=False):
     """log(sum(exp(x))) over `axis`, shifted by the maximum so that nothing overflows.
 
-    All elements -inf (or none at all) give -inf with derivative 0; one +inf gives +inf, and a derivative
-    that is NaN at that element. NB: the naive shifted form gives NaN for an all -inf row.
+    All elements -inf (or none at all) give -inf with derivative 0; one +inf gives +inf, and a
+    derivative that is NaN at that element. NB: the naive form gives NaN for an all -inf row.
     """
-    x, axes = _float(x), check_axes("logsumexp", axis, np.ndim(x))
+    x, axes = float_array(x), check_axes("logsumexp", axis, np.ndim(x))
     top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(np.float64)
     with np.errstate(over="ignore", divide="ignore"):

@@ -244,11 +244,11 @@ def _check_widths(function, x, widths, mode, padded=False):
 
 
 def _pairs(function, x, widths):
-    pairs = [(w, w) if isinstance(w, (int, np.integer)) else tuple(w) for w in widths]
+    pairs = [(w, w) if isinstance(w, (int, np.integer)) else w for w in widths]
     if len(pairs) > x.ndim:
         raise ArgError(f"{function}: widths has {len(pairs)} entries, expected at most {x.ndim} for shape {x.shape}")
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(w, (int, np.integer)) for w in pair):
+        if np.shape(pair) != (2,) or not all(isinstance(w, (int, np.integer)) for w in pair):
             raise DTypeError(f"{function}: widths holds {pair}, expected pairs of integers")
         if min(pair) < 0:
             raise ArgError(f"{function}: widths holds {pair}, expected at least 0; see crop")

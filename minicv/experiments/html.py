@@ -26,10 +26,12 @@ caption{text-align:left;color:var(--soft);font-size:.92rem;padding-bottom:.3rem}
 th,td{text-align:left;vertical-align:top;padding:.4rem .9rem .4rem 0;border-bottom:1px solid var(--line)}
 th{color:var(--soft);font-weight:600;font-size:.85rem;white-space:nowrap}
 tr:last-child td{border-bottom:0}
-td.num,th.num{text-align:right;padding-right:.2rem}
+td.num,th.num{text-align:right}
+th:last-child,td:last-child{padding-right:.2rem}
 .met{color:var(--good);font-weight:600;white-space:nowrap}
 .missed{color:var(--bad);font-weight:600;white-space:nowrap}
-figure{margin:1.1rem 0 .3rem}
+.figures{display:flex;flex-wrap:wrap;gap:.4rem 1.4rem;align-items:flex-start}
+figure{margin:.8rem 0 .3rem;flex:0 1 27rem;min-width:0}
 figure img{display:block;max-width:100%;height:auto;background:#fff;border-radius:8px;padding:6px}
 figcaption{color:var(--soft);font-size:.92rem;margin-top:.35rem}
 code,pre{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.9em}
@@ -89,8 +91,9 @@ def table_html(rows, caption=""):
 
 def figures_html(figures):
     """Draw the figures ``{caption: function}`` and embed them with their captions."""
-    return "\n".join(f"<figure>{_drawn(draw)}<figcaption>{html.escape(caption)}</figcaption></figure>"
-                     for caption, draw in figures.items())
+    parts = [f"<figure>{_drawn(draw)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+             for caption, draw in figures.items()]
+    return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
 def _drawn(draw):

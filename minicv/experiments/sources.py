@@ -49,12 +49,13 @@ def _stamp(file):
     return file, stat.st_mtime_ns, stat.st_size
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _essence(file, mtime, size):
     source = file.read_text(encoding="utf-8")
+    original = source.splitlines()
     lines = STRING_OR_COMMENT.sub(lambda match: match[1] or "", source).splitlines()
-    for node in ast.walk(_tree(file, mtime, size)):
-        if _is_docstring(node) and not source.splitlines()[node.lineno - 1][:node.col_offset].strip():
+    for node in _statements(_tree(file, mtime, size)):
+        if _is_docstring(node) and not original[node.lineno - 1][:node.col_offset].strip():
             lines[node.lineno - 1:node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
@@ -64,17 +65,25 @@ def _is_docstring(node):
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-@functools.lru_cache(maxsize=None)
+def _statements(node):
+    """All statements below a node; expressions hold neither imports nor docstrings."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, part, ()):
+            yield child
+            yield from _statements(child)
+
+
+@functools.cache
 def _tree(file, mtime, size):
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _imported(file, mtime, size, root):
     """The minicv files that `file` imports anywhere, inside functions too, and their packages."""
     package = file.relative_to(root).parent.parts
     found = {}
-    for node in ast.walk(_tree(file, mtime, size)):
+    for node in _statements(_tree(file, mtime, size)):
         for name in _names(node, package):
             found |= dict.fromkeys(_files(name, root))
     return tuple(found)

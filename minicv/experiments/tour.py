@@ -5,7 +5,6 @@ Experiments take part when their decorator says ``tour=1`` (or 2, ...: the place
 
 import html
 
-
 from ..train.progress import silent
 from . import catalog
 from .html import Verdict, figures_html, page, table_html
@@ -62,14 +61,16 @@ def summary(results):
 def render(results, *, seed):
     """The page: what was run, one table, then each experiment with its figures."""
     seconds = sum(result.seconds for _, result in results)
-    rows = [_summary_row(row, result, target) for row, result in results for target in result.report.targets]
+    rows = [line for row, result in results for line in _summary_rows(row, result)]
     body = [
         "<h1>minicv tour</h1>",
         '<p class="lead">A taste of each chapter: every experiment below has just been trained or computed on '
         "this machine, with NumPy and Numba alone, and is held against the threshold it has to reach.</p>",
         f'<p><strong class="{_verdict(results)}">{summary(results)}</strong> '
         f'<span class="soft">· seed {seed} · {seconds:.0f} s</span></p>',
-        f"<section>{table_html(rows)}</section>", *[_section(row, result) for row, result in results], _next_steps(results),
+        f"<section>{table_html(rows)}</section>",
+        *[_section(row, result) for row, result in results],
+        _next_steps(results),
     ]
     return page("minicv tour", "\n".join(body))
 
@@ -78,17 +79,23 @@ def _verdict(results):
     return "met" if all(result.passed for _, result in results) else "missed"
 
 
-def _summary_row(row, result, target):
-    return {"ch": str(row["chapter"]), "experiment": row["title"], "measured": target.metric.replace("_", " "),
-            "result": result.report.metrics[target.metric], "expected": target.condition(),
-            "": Verdict("met" if target.passed(result.report.metrics) else "missed"), "s": round(result.seconds)}
+def _summary_rows(row, result):
+    """One row for each target; only the first repeats what belongs to the whole experiment."""
+    found = []
+    for target in result.report.targets:
+        met = target.passed(result.report.metrics)
+        found.append({"ch": "" if found else str(row["chapter"]), "experiment": "" if found else row["title"],
+                      "measured": target.metric.replace("_", " "),
+                      "result": result.report.metrics[target.metric], "expected": target.condition(),
+                      "": Verdict("met" if met else "missed"), "s": "" if found else f"{result.seconds:.0f}"})
+    return found
 
 
 def _section(row, result):
-    source = f'{html.escape(row["paper"])}. ' if row["paper"] else ""
-    files = " ".join(f"<code>{html.escape(row[key])}</code>" for key in ("module", "notebook") if row[key])
+    files = [f"<code>{html.escape(row[key])}</code>" for key in ("module", "notebook") if row[key]]
+    facts = " · ".join([f'section {row["section"]}', html.escape(row["paper"]), *files])
     tables = [table_html(rows, caption) for caption, rows in result.report.tables.items()]
-    return "\n".join([f'<section><h2>{html.escape(row["title"])}</h2>', f'<p class="soft">{source}{files}</p>',
+    return "\n".join([f'<section><h2>{html.escape(row["title"])}</h2>', f'<p class="soft">{facts}</p>',
                       f'<p>{html.escape(row["shows"])}</p>' if row["shows"] else "",
                       figures_html(result.report.figures), *tables, "</section>"])
 

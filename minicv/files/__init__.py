@@ -11,6 +11,7 @@
 
 from .atomic import atomic_write, check_writable, remove_orphans
 from .limits import (
+    DEFLATE_RATIO,
     MAX_FILE,
     MAX_PIXELS,
     check_image_header,
@@ -22,4 +23,4 @@ from .npz import npz_bytes, parse_npz, read_npz
 
 __all__ = ["atomic_write", "check_writable", "remove_orphans", "read_limited", "safe_join",
            "check_member_name", "check_image_header", "npz_bytes", "parse_npz", "read_npz",
-           "MAX_PIXELS", "MAX_FILE"]
+           "MAX_PIXELS", "MAX_FILE", "DEFLATE_RATIO"]

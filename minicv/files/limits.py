@@ -8,10 +8,11 @@ from pathlib import Path
 from ..errors import DataFormatError, DataMissingError, LimitError, UnsafeFileError
 
 __all__ = ["read_limited", "safe_join", "check_member_name", "check_image_header", "MAX_PIXELS",
-           "MAX_FILE"]
+           "MAX_FILE", "DEFLATE_RATIO"]
 
 MAX_PIXELS = 89_478_485  # 256 MiB of RGB bytes, the customary limit of image readers
 MAX_FILE = 2**32
+DEFLATE_RATIO = 1032  # deflate cannot expand by more: 258 bytes from 2 bits
 
 
 def read_limited(path, limit: int = MAX_FILE) -> bytes:

@@ -10,11 +10,10 @@ import zlib
 import numpy as np
 
 from ..errors import ArgError, DataFormatError, DTypeError, LimitError, UnsafeFileError
-from .limits import MAX_FILE, check_member_name, read_limited
+from .limits import DEFLATE_RATIO, MAX_FILE, check_member_name, read_limited
 
 __all__ = ["npz_bytes", "read_npz", "parse_npz"]
 
-_DEFLATE_RATIO = 1032  # deflate cannot expand by more: 258 bytes from 2 bits
 _TYPES = "b1|i1|i2|i4|i8|u1|u2|u4|u8|f2|f4|f8|c8|c16"
 _NPY_HEADER = re.compile(
     r"\{'descr': '([<>|=](?:" + _TYPES + r"))', 'fortran_order': (True|False), "
@@ -80,7 +79,7 @@ def _check_members(members, what, limit):
         if not m.filename.endswith(".npy"):
             raise DataFormatError(f"parse_npz: {what} has the member {m.filename!r}, "
                                   "expected names ending in .npy")
-        if m.file_size > _DEFLATE_RATIO * m.compress_size + 64:
+        if m.file_size > DEFLATE_RATIO * m.compress_size + 64:
             raise LimitError(f"parse_npz: {what}: {m.filename!r} declares {m.file_size} bytes, "
                              f"impossible from {m.compress_size} stored bytes")
         seen.add(m.filename)

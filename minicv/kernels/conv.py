@@ -69,6 +69,7 @@ def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
     check_images("conv2d", x=x, w=w)
     geometry = _geometry("conv2d", x.shape, w.shape, stride, padding, dilation, groups, algo)
     x, w = _alike(x, w)
+    x = channels_last(x)
     if _is_depthwise(geometry, x.shape[1]):
         return _depthwise(x, w, geometry)
     y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
@@ -98,6 +99,7 @@ def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilatio
     geometry = _geometry("conv2d_input", shape, w.shape, stride, padding, dilation, groups, algo)
     _check_gradient("conv2d_input", g, (len(g), len(w), *geometry.grid))
     g, w = _alike(g, w)
+    g = channels_last(g)
     if _is_depthwise(geometry, shape[1]):
         return _depthwise_input(g, w, geometry, shape)
     gx = np.zeros((shape[0], *shape[2:], shape[1]), g.dtype)
@@ -108,8 +110,9 @@ def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilatio
         return gx.transpose(0, 3, 1, 2)
     for first, pixels, columns in _blocks(gx.shape, geometry, gx.dtype):
         np.matmul(g[:, pixels], matrix, out=_as_matrix(columns))
-        col2im(_image_rows(first, columns.shape[1], geometry.grid[0], shape[2]), columns, gx, first,
-               geometry.grid[0], geometry.stride, _corner(geometry), geometry.dilation)
+        col2im(_image_rows(first, columns.shape[1], geometry.grid[0], shape[2]),
+               _runs(columns, geometry), _rows(gx), shape[1], first, geometry.grid[0],
+               geometry.stride, _corner(geometry), geometry.dilation)
     return gx.transpose(0, 3, 1, 2)
 
 
@@ -133,7 +136,7 @@ def conv2d_filter(x, g, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilati
     shape = (O, C // max(groups, 1), *pair("conv2d_filter", "size", size))
     geometry = _geometry("conv2d_filter", x.shape, shape, stride, padding, dilation, groups, algo)
     _check_gradient("conv2d_filter", g, (len(x), O, *geometry.grid))
-    x, g = _alike(x, g)
+    x, g = map(channels_last, _alike(x, g))
     if _is_depthwise(geometry, C):
         return _depthwise_filter(x, g, geometry)
     gw = np.zeros((*shape[2:], shape[1], O), x.dtype)
@@ -201,9 +204,9 @@ def _check_gradient(function, g, shape):
 
 
 def _alike(a, b):
-    """Both arrays in their promoted dtype and channels-last in memory."""
+    """Both arrays in their promoted dtype."""
     dtype = np.result_type(a, b)
-    return channels_last(a.astype(dtype, copy=False)), channels_last(b.astype(dtype, copy=False))
+    return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
 def _columns(x, geometry):
@@ -213,8 +216,8 @@ def _columns(x, geometry):
         yield slice(None), _by_group(x, geometry.groups)
         return
     for first, pixels, columns in _blocks(x.shape, geometry, x.dtype):
-        im2col(columns.shape[1], x, columns, first, geometry.grid[0], geometry.stride, _corner(geometry),
-               geometry.dilation)
+        im2col(columns.shape[1], _rows(x), _runs(columns, geometry), x.shape[3], first,
+               geometry.grid[0], geometry.stride, _corner(geometry), geometry.dilation)
         yield pixels, _as_matrix(columns)
 
 
@@ -234,6 +237,18 @@ def _blocks(shape, geometry, dtype):
 def _image_rows(first, rows, I, H):
     """Number of rows of the images that a block of output rows belongs to."""
     return ((first + rows - 1) // I - first // I + 1) * H
+
+
+def _rows(x):
+    """View of (N, H, W, C) as (N, H, W C)."""
+    N, H, W, C = x.shape
+    return x.reshape(N, H, W * C)
+
+
+def _runs(columns, geometry):
+    """The same memory as (G, R, J, P, T, E): neighbouring taps of one row are one run of T = 1."""
+    G, R, J, P, Q, C = columns.shape
+    return columns.reshape(G, R, J, P, 1, Q * C) if G == geometry.dilation[1] == 1 else columns
 
 
 def _as_matrix(columns):

@@ -2,8 +2,9 @@
 
     columns[k, r, j, p, q, c] = x[n, i s + p d - top, j s + q d - left, k C/G + c],  0 outside x
 
-Images are (N, H, W, C). Both kernels handle a block of output rows: row r of the block is row
-i = (first + r) mod I of image n = (first + r) div I.
+A kernel handles a block of output rows: row r of the block is row i = (first + r) mod I of image
+n = (first + r) div I. Images come as rows of numbers (N, H, W C). Columns come as (G, R, J, P, T, E):
+T runs of E contiguous numbers, one per tap q, or a single run where the taps of a row are neighbours.
 """
 
 import numpy as np
@@ -11,19 +12,27 @@ import numpy as np
 from .launch import kernel
 
 
-def im2col_numpy(x, columns, first, I, stride, corner, dilation):
+def im2col_numpy(x, columns, C, first, I, stride, corner, dilation):
     """The formula above by fancy indexing."""
+    x, columns = x.reshape(*x.shape[:2], -1, C), _by_tap(columns, C)
     n, h, w, inside = _positions(x.shape, columns.shape, first, I, stride, corner, dilation)
     v = np.where(inside[..., None], x[n, h, w], 0)              # (R, J, P, Q, C)
-    columns[...] = _split_groups(v, len(columns))
+    columns[...] = np.moveaxis(v.reshape(*inside.shape, len(columns), -1), -2, 0)
 
 
-def col2im_numpy(columns, x, first, I, stride, corner, dilation):
+def col2im_numpy(columns, x, C, first, I, stride, corner, dilation):
     """The adjoint: every column is added to the pixels it was read from."""
+    x, columns = x.reshape(*x.shape[:2], -1, C), _by_tap(columns, C)
     n, h, w, inside = _positions(x.shape, columns.shape, first, I, stride, corner, dilation)
     n, h, w = (a[inside] for a in np.broadcast_arrays(n, h, w))
-    v = np.moveaxis(columns, 0, -2).reshape(*inside.shape, -1)
+    v = np.moveaxis(columns, 0, -2).reshape(*inside.shape, C)
     np.add.at(x, (n, h, w), v[inside])
+
+
+def _by_tap(columns, C):
+    """View (G, R, J, P, Q, C / G)."""
+    G = len(columns)
+    return columns.reshape(*columns.shape[:4], -1, C // G)
 
 
 def _positions(image, columns, first, I, stride, corner, dilation):
@@ -37,52 +46,48 @@ def _positions(image, columns, first, I, stride, corner, dilation):
     return n, h.clip(0, H - 1), w.clip(0, W - 1), inside
 
 
-def _split_groups(v, G):
-    """(R, J, P, Q, C) to (G, R, J, P, Q, C / G)."""
-    return np.moveaxis(v.reshape(*v.shape[:-1], G, -1), -2, 0)
-
-
 @kernel(twin=im2col_numpy, out="columns")
-def im2col(start, stop, x, columns, first, I, stride, corner, dilation):
-    """An item is one output row of the block."""
-    N, H, W, _ = x.shape
-    G, R, J, P, Q, C = columns.shape
+def im2col(start, stop, x, columns, C, first, I, stride, corner, dilation):
+    """An item is one output row of the block. A run is cut where it leaves the image row."""
+    H, WC = x.shape[1:]
+    G, _, J, P, T, E = columns.shape
     for r in range(start, stop):
         n = (first + r) // I
         top = (first + r - n * I) * stride[0] - corner[0]
         for j in range(J):
-            left = j * stride[1] - corner[1]
             for p in range(P):
                 h = top + p * dilation[0]
-                for q in range(Q):
-                    w = left + q * dilation[1]
-                    inside = 0 <= h < H and 0 <= w < W
+                for t in range(T):
+                    w = j * stride[1] + t * dilation[1] - corner[1]
                     for k in range(G):
-                        if inside:
-                            for c in range(C):
-                                columns[k, r, j, p, q, c] = x[n, h, w, k * C + c]
-                        else:
-                            for c in range(C):
-                                columns[k, r, j, p, q, c] = 0
+                        source = w * C + k * E                  # in the image row
+                        low = min(max(0, -source), E) if 0 <= h < H else E
+                        high = max(low, min(E, WC - source))
+                        for e in range(low):
+                            columns[k, r, j, p, t, e] = 0
+                        for e in range(low, high):
+                            columns[k, r, j, p, t, e] = x[n, h, source + e]
+                        for e in range(high, E):
+                            columns[k, r, j, p, t, e] = 0
 
 
 @kernel(twin=col2im_numpy, out="x")
-def col2im(start, stop, columns, x, first, I, stride, corner, dilation):
-    """An item is one image row h, from the first image of the block on; it collects what the windows (i, p) over it hold."""
-    N, H, W, _ = x.shape
-    G, R, J, P, Q, C = columns.shape
-    start = first // I
+def col2im(start, stop, columns, x, C, first, I, stride, corner, dilation):
+    """An item is one image row h, from the first image of the block on; it collects what the
+    windows (i, p) over it hold."""
+    H, WC = x.shape[1:]
+    G, R, J, P, T, E = columns.shape
     for row in range(start, stop):
-        n = start + row // H
-        h = row - (n - start) * H
+        n = first // I + row // H
+        h = row % H
         for p in range(P):
             reach = h + corner[0] - p * dilation[0]
             r = n * I + reach // stride[0] - first
             if 0 <= reach < I * stride[0] and reach % stride[0] == 0 and 0 <= r < R:
                 for j in range(J):
-                    for q in range(Q):
-                        w = j * stride[1] + q * dilation[1] - corner[1]
-                        if 0 <= w < W:
-                            for k in range(G):
-                                for c in range(C):
-                                    x[n, h, w, k * C + c] += columns[k, r, j, p, q, c]
+                    for t in range(T):
+                        w = j * stride[1] + t * dilation[1] - corner[1]
+                        for k in range(G):
+                            target = w * C + k * E
+                            for e in range(max(0, -target), min(E, WC - target)):
+                                x[n, h, target + e] += columns[k, r, j, p, t, e]

@@ -123,6 +123,7 @@ def _apply(x, rows, columns):
     y = like_layout(x, (*x.shape[:2], len(rows.start) - 1, len(columns.start) - 1))
     v, out = planes(x, last), planes(y, last)                   # (M, H, W, K), (M, I, J, K)
     (M, H, W, K), (_, I, J, _) = v.shape, out.shape
+    rows, columns = (r._replace(weight=r.weight.astype(x.dtype)) for r in (rows, columns))
     between = np.empty((M, I, W, K), x.dtype)
     weighted_rows(M * I, v.reshape(M, H, W * K), *rows, between.reshape(M, I, W * K))
     weighted_rows(M * I * J, between.reshape(M * I, W, K), *columns, out.reshape(M * I, J, K))

@@ -43,7 +43,7 @@ def grid_sample(x, grid, *, mode="bilinear", padding="zeros", align_corners=Fals
 
     Returns
     -------
-    array (N, C, I, J) in the layout of x and of its dtype; NaN where a position is NaN.
+    array (N, C, I, J) in the layout of x, of the promoted dtype; NaN where a position is NaN.
     """
     check_images("grid_sample", x=x, grid=grid)
     taps = grid_taps(grid, x.shape[2:], mode=mode, padding=padding, align_corners=align_corners,
@@ -82,7 +82,7 @@ def grid_sample_grid(g, x, grid, *, mode="bilinear", padding="zeros", align_corn
 
 def grid_taps(grid, size, *, mode="bilinear", padding="zeros", align_corners=False,
               function="grid_taps"):
-    """The `Taps` of every grid position in an image of `size` = (H, W), in float64."""
+    """The `Taps` of every grid position in an image of `size` = (H, W); weights in grid's dtype."""
     if mode not in MODES:
         raise ArgError(f"{function}: mode is {mode!r}, expected one of {', '.join(MODES)}")
     if padding not in PADDINGS:
@@ -94,9 +94,12 @@ def grid_taps(grid, size, *, mode="bilinear", padding="zeros", align_corners=Fal
     (h, wh, dh), (w, ww, dw) = axes                             # each (N, L, taps of one axis)
     h, wh, dh = (a[..., :, None] for a in (h, wh, dh))
     w, ww, dw = (a[..., None, :] for a in (w, ww, dw))
-    index = np.where((h < 0) | (w < 0), -1, h * size[1] + w)
+    weight = wh * ww
+    outside = ((h < 0) | (w < 0)) & ~np.isnan(weight)
+    index = np.where(outside, -1, h.clip(0) * size[1] + w.clip(0))
     flat = (*index.shape[:2], -1)
-    return Taps(*(a.reshape(flat) for a in (index, wh * ww, wh * dw, dh * ww)))
+    return Taps(index.reshape(flat), *(a.reshape(flat).astype(grid.dtype, copy=False)
+                                       for a in (weight, wh * dw, dh * ww)))
 
 
 def _axis_taps(u, length, mode, padding, align_corners):
@@ -127,19 +130,22 @@ def taps_gather(x, index, weight):
     of (N, L, C) where channels are last in x.
     """
     _check_index("taps_gather", index, x.shape[2] * x.shape[3])
-    y = np.empty((len(x), index.shape[1], x.shape[1]), x.dtype)
-    gather_taps(index.shape[0] * index.shape[1], _as_pixels(x), index, weight, y)
+    dtype = np.result_type(x, weight)
+    y = np.empty((len(x), index.shape[1], x.shape[1]), dtype)
+    gather_taps(index.shape[0] * index.shape[1], _as_pixels(x, dtype), index,
+                weight.astype(dtype, copy=False), y)
     return _like(y.transpose(0, 2, 1), is_channels_last(x))
 
 
 def taps_scatter(g, index, weight, *, size, channels_last=True):
     """Adjoint of `taps_gather` in x: g (N, C, L) to (N, C, H, W)."""
     _check_index("taps_scatter", index, size[0] * size[1])
-    g = np.ascontiguousarray(g.transpose(0, 2, 1))
+    dtype = np.result_type(g, weight)
+    g = np.ascontiguousarray(g.transpose(0, 2, 1), dtype)
     N, _, C = g.shape
-    x = np.empty((N, *size, C), g.dtype)
+    x = np.empty((N, *size, C), dtype)
     blocks = -(-C // CHANNEL_BLOCK)
-    scatter_taps(N * blocks, g, index, weight, _pixels(x), CHANNEL_BLOCK)
+    scatter_taps(N * blocks, g, index, weight.astype(dtype, copy=False), _pixels(x), CHANNEL_BLOCK)
     return _like(x.transpose(0, 3, 1, 2), channels_last)
 
 
@@ -149,7 +155,7 @@ def taps_dot(g, x, index):
     dtype = np.result_type(g, x)
     g = np.ascontiguousarray(g.transpose(0, 2, 1), dtype)
     d = np.empty(index.shape)                                   # float64
-    dot_taps(index.shape[0] * index.shape[1], g, _as_pixels(x.astype(dtype, copy=False)), index, d)
+    dot_taps(index.shape[0] * index.shape[1], g, _as_pixels(x, dtype), index, d)
     return d
 
 
@@ -166,9 +172,9 @@ def _check_batch(function, x, grid, like_grid=False):
         raise ShapeError(f"{function}: image size is {x.shape[2:]}, expected at least (1, 1)")
 
 
-def _as_pixels(x):
+def _as_pixels(x, dtype):
     """(N, C, H, W) to (N, H W, C)."""
-    return _pixels(np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
+    return _pixels(np.ascontiguousarray(x.transpose(0, 2, 3, 1), dtype))
 
 
 def _pixels(x):

@@ -1,6 +1,21 @@
 """Modules, layers, losses, initial values and the cost of a network."""
 
 from . import init, losses
+from .activation import (
+    ELU,
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from .attention import MultiHeadAttention
 from .container import Flatten, Identity, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
@@ -31,6 +46,7 @@ from .norm import (
     LayerNorm,
     LocalResponseNorm,
 )
+from .pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d
 from .recurrent import GRU, LSTM, GRUCell, LSTMCell
 
 __all__ = [
@@ -39,6 +55,9 @@ __all__ = [
     "Linear", "Conv1d", "Conv2d", "ConvTranspose2d", "Embedding",
     "BatchNorm1d", "BatchNorm2d", "FrozenBatchNorm2d", "LayerNorm", "GroupNorm", "InstanceNorm2d",
     "LocalResponseNorm",
+    "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Hardswish", "Hardsigmoid", "Mish", "Sigmoid",
+    "Tanh", "Softmax",
+    "MaxPool2d", "AvgPool2d", "L2Pool2d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "GlobalAvgPool2d",
     "Dropout", "DropPath",
     "MultiHeadAttention", "GRU", "LSTM", "GRUCell", "LSTMCell",
     "cross_entropy", "binary_cross_entropy_with_logits", "focal_loss", "dice_loss", "hinge", "multiclass_hinge",

@@ -12,10 +12,11 @@ import warnings
 
 import numpy as np
 
+from ..autograd.activation import relu
 from ..autograd.elementwise import absolute, exp, sigmoid, softplus, where
 from ..autograd.index import take_along_axis
 from ..autograd.op import array
-from ..autograd.reduce import logsumexp
+from ..autograd.reduce import logsumexp, mean, sum
 from ..errors import ArgError, DTypeError, ShapeError
 from .check import choice, floating, number
 
@@ -70,9 +71,9 @@ def cross_entropy(logits, target, *, weight=None, label_smoothing=0.0, ignore_in
 def _uniform_part(logits, lse, weight):
     """Cross-entropy against the uniform distribution, classes weighted: 1/K sum_k w_k (lse - z_k)."""
     if weight is None:
-        return lse - logits.mean(axis=1)
+        return lse - mean(logits, axis=1)
     w = weight.reshape(1, -1, *(1,) * (logits.ndim - 2))
-    return lse * float(weight.mean()) - (logits * w).mean(axis=1)
+    return lse * float(weight.mean(dtype=np.float64)) - mean(logits * w, axis=1)
 
 
 def check_target(where, logits, target, ignore_index=-1):
@@ -178,6 +179,7 @@ def focal_loss(logits, target, *, alpha=0.25, gamma=2.0, reduction="mean"):
 def dice_loss(logits, target, *, smooth=1.0, reduction="mean"):
     r"""One minus the soft Dice overlap of each mask, :math:`\ell = 1 - (2\sum p\,y + s)/(\sum p + \sum y + s)`.
 
+    Computed as :math:`\sum (p(1-y) + (1-p)y) / (\sum p + \sum y + s)`, in which nothing cancels.
     Gradient: :math:`\partial\ell/\partial p = (2 I + s)/(U + s)^2 - 2 y/(U + s)` with :math:`I = \sum p y` and
     :math:`U = \sum p + \sum y`, times :math:`p(1-p)` for the logit.
     Reference: Milletari et al., 3DV 2016, eq. 3. Departures: plain sums in the denominator instead of sums of
@@ -200,8 +202,8 @@ def dice_loss(logits, target, *, smooth=1.0, reduction="mean"):
     if logits.ndim < 2:
         raise ShapeError(f"dice_loss: logits have shape {logits.shape}, expected (R, ...)")
     p, axes = sigmoid(logits), tuple(range(1, logits.ndim))
-    overlap, total = (p * y).sum(axis=axes), p.sum(axis=axes) + y.sum(axis=axes)          # (R,)
-    loss = 1.0 - (2.0 * overlap + s) / (total + s)
+    wrong = sum(p * (1.0 - y) + sigmoid(-logits) * y, axis=axes)       # (R,) sum p + sum y - 2 sum p y
+    loss = wrong / (sum(p, axis=axes) + sum(y, axis=axes) + s)
     return _reduce("dice_loss", loss, choice("dice_loss", "reduction", reduction, REDUCTIONS))
 
 
@@ -244,7 +246,7 @@ def hinge(scores, target, *, margin=1.0, reduction="mean"):
         at = tuple(int(i) for i in np.argwhere(~np.isin(y, (-1, 1)))[0])
         raise ArgError(f"hinge: target{list(at)} is {y[at]}, expected -1 or 1")
     gap = number("hinge", "margin", margin, low=0, open_low=True) - scores * y.astype(scores.dtype)
-    return _reduce("hinge", _positive_part(gap), choice("hinge", "reduction", reduction, REDUCTIONS))
+    return _reduce("hinge", relu(gap), choice("hinge", "reduction", reduction, REDUCTIONS))
 
 
 def multiclass_hinge(scores, target, *, margin=1.0, reduction="mean"):
@@ -266,15 +268,10 @@ def multiclass_hinge(scores, target, *, margin=1.0, reduction="mean"):
     choice("multiclass_hinge", "reduction", reduction, REDUCTIONS)
     kept = target >= 0
     t = np.where(kept, target, 0)[:, None]                                      # (N, 1, ...)
-    gap = _positive_part(scores - take_along_axis(scores, t, axis=1) + m)       # (N, K, ...)
+    gap = relu(scores - take_along_axis(scores, t, axis=1) + m)       # (N, K, ...)
     others = np.arange(scores.shape[1]).reshape(-1, *(1,) * (scores.ndim - 2)) != t
-    loss = where(others & kept[:, None], gap, 0.0).sum(axis=1)                  # (N, ...)
+    loss = sum(where(others & kept[:, None], gap, 0.0), axis=1)                 # (N, ...)
     return _reduce("multiclass_hinge", loss, reduction, int(kept.sum()))
-
-
-def _positive_part(x):
-    """max(0, x) with derivative 0 at the kink."""
-    return where(array(x) > 0, x, 0.0)
 
 
 # Regression ------------------------------------------------------------------------------------------------
@@ -363,7 +360,7 @@ def kl_divergence(p_logits, q_logits, *, axis=-1, reduction="mean"):
     log_q = q_logits - logsumexp(q_logits, axis=axis, keepdims=True)
     possible = array(log_p) > -np.inf                     # 0 log 0 = 0, and no NaN in its derivative
     ratio = where(possible, log_p - log_q, 0.0)
-    loss = (exp(log_p) * ratio).sum(axis=axis)
+    loss = sum(exp(log_p) * ratio, axis=axis)
     return _reduce("kl_divergence", loss, reduction)
 
 
@@ -375,9 +372,9 @@ def _reduce(name, loss, reduction, count=None):
     if reduction == "none":
         return loss
     if reduction == "sum":
-        return loss.sum()
+        return sum(loss)
     count = loss.size if count is None else count
     if count == 0:
         warnings.warn(f"{name}: no target is kept; the mean loss is 0", stacklevel=3)
-        return loss.sum() * 0.0
-    return loss.mean() if count == loss.size else loss.sum() / count
+        return sum(loss) * 0.0
+    return mean(loss) if count == loss.size else sum(loss) / count

@@ -33,7 +33,7 @@ def plot_contours(f, xlim, ylim, *, levels=20, log=False, resolution=200, ax=Non
     z = _on_grid(f, x, y)
     ax = new_axes(ax, size=(5.4, 4.2))
     heights = _log_levels(z, levels) if log and np.ndim(levels) == 0 else levels
-    ax.contour(x, y, z, levels=heights, cmap="Greys_r", linewidths=0.8, alpha=0.8, zorder=1)
+    ax.contour(x, y, z, levels=heights, cmap="Greys_r", linewidths=0.7, alpha=0.6, zorder=1)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=xlim, ylim=ylim)
     ax.grid(False)
     return ax
@@ -56,7 +56,7 @@ def plot_path(points, *, label=None, color=None, marker="o", ax=None):
     ax.plot(*points[0], marker="o", markerfacecolor="white", markeredgecolor=color, zorder=3)
     ax.plot(*points[-1], marker="*", color=color, markersize=11, zorder=3)
     if label:
-        ax.legend()
+        ax.legend(frameon=False)
     return ax
 
 

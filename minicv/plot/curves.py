@@ -33,7 +33,7 @@ def plot_curves(curves, *, x=None, xlabel="step", ylabel="loss", log=False, smoo
         _draw(ax, np.arange(values.shape[1]) if x is None else x, values, label, i, smooth)
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     if len(curves) > 1:
-        ax.legend()
+        ax.legend(frameon=False)
     return ax
 
 

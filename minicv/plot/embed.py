@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from .style import figure_style
 
-SVG_LIMIT = 300_000     # bytes; a figure with more shapes than this is smaller as pixels
+SVG_LIMIT = 150_000     # bytes; a figure with more shapes than this is smaller as pixels
 
 
 def embed(figure, *, alt=None, form="auto"):
@@ -36,6 +36,14 @@ def figure_uri(figure, *, form="auto"):
     return data_uri(_saved(figure, "png"), "image/png")
 
 
+def frame_uri(figure, *, dpi=110, colors=128):
+    """The figure as the data URI of a small PNG with a palette, for films of many frames."""
+    from PIL import Image
+
+    pixels = Image.open(io.BytesIO(_saved(figure, "png", dpi=dpi))).convert("RGB")
+    return _png_uri(pixels.quantize(colors))
+
+
 def image_uri(image):
     """An image (3, H, W) or (1, H, W) with values in [0, 1] as the data URI of a PNG."""
     from PIL import Image
@@ -45,9 +53,7 @@ def image_uri(image):
         raise ShapeError(f"image_uri: image has shape {image.shape}, expected (3, H, W) or (1, H, W)")
     levels = np.round(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
     pixels = levels[0] if len(levels) == 1 else levels.transpose(1, 2, 0)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "png")
-    return data_uri(buffer.getvalue(), "image/png")
+    return _png_uri(Image.fromarray(np.ascontiguousarray(pixels)))
 
 
 def data_uri(data, kind):
@@ -70,8 +76,15 @@ def _axes_text(ax):
     return ", ".join(words + [f"curves: {', '.join(names)}"] if names else words).replace("$", "")
 
 
-def _saved(figure, form):
+def _png_uri(picture):
     buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return data_uri(buffer.getvalue(), "image/png")
+
+
+def _saved(figure, form, dpi=144):
+    buffer = io.BytesIO()
+    dated = {"metadata": {"Date": None}} if form == "svg" else {}
     with figure_style():                                            # fixed ids, fonts as paths
-        figure.savefig(buffer, format=form, dpi=144, **({"metadata": {"Date": None}} if form == "svg" else {}))
+        figure.savefig(buffer, format=form, dpi=dpi, **dated)
     return buffer.getvalue()

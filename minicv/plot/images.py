@@ -22,9 +22,9 @@ def show_image(image, *, title=None, ax=None):
                          f"(1, H, W) or (H, W){hint}")
     _, height, width = image.shape
     ax = new_axes(ax, size=(4.0, 4.0 * min(max(height / width, 0.3), 2.0)))
-    pixels = np.clip(image, 0, 1).transpose(1, 2, 0).squeeze()
-    ax.imshow(np.atleast_2d(pixels) if image.shape[0] == 1 else np.clip(image, 0, 1).transpose(1, 2, 0),
-              extent=(0, width, height, 0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    pixels = np.clip(image, 0, 1).transpose(1, 2, 0)
+    ax.imshow(pixels[..., 0] if image.shape[0] == 1 else pixels, extent=(0, width, height, 0), cmap="gray",
+              vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
     if title:
         ax.set_title(title)
@@ -66,12 +66,12 @@ def show_images(images, *, titles=None, columns=None, ax=None):
     sheet = tile(images, columns=columns, pad=pad)
     bottom = 0 if titles is None else pad                # room under the last row
     sheet = np.pad(sheet, ((0, 0), (0, bottom), (0, 0)), constant_values=1)
-    rows, (height, width) = -(-len(images) // columns), images.shape[-2:]
-    ax = new_axes(ax, size=(1.0 * columns + 0.4, 1.0 * rows * (height + bottom) / width + 0.4))
+    height, width = images.shape[-2:]
+    ax = new_axes(ax, size=(columns, columns * sheet.shape[1] / sheet.shape[2] + 0.3))
     show_image(sheet, ax=ax)
     for n, title in enumerate(titles or ()):
         top, left = n // columns * (height + pad), n % columns * (width + pad)
-        ax.text(left + width / 2, top + height + 0.15 * pad, title, ha="center", va="top", fontsize=8)
+        ax.text(left + width / 2, top + height + 0.15 * pad, title, ha="center", va="top", fontsize=9)
     return ax
 
 
@@ -90,7 +90,7 @@ def show_filters(weight, *, columns=None, ax=None):
     return show_images(0.5 + 0.5 * weight / np.where(largest > 0, largest, 1), columns=columns, ax=ax)
 
 
-def show_misclassified(images, predicted, true, *, class_names=None, limit=24, columns=8, ax=None):
+def show_misclassified(images, predicted, true, *, class_names=None, limit=24, columns=6, ax=None):
     """Show the first `limit` images whose predicted label differs from the true one.
 
     images (N, C, H, W); predicted, true (N,) int labels. The caption reads "predicted (true)".

@@ -10,11 +10,11 @@ import html
 import numpy as np
 
 from ..errors import ArgError
-from .embed import data_uri, figure_uri, image_uri
+from .embed import data_uri, frame_uri, image_uri
 
 _ICONS = {
-    "first": "M3 2h2v12H3zM14 2v12L6 8z", "back": "M12 2v12L4 8z", "play": "M4 2v12l9-6z",
-    "pause": "M3 2h4v12H3zM9 2h4v12H9z", "next": "M4 2v12l8-6z",
+    "first": "M2 2h2v12H2zM9 2v12L4 8zM14 2v12L9 8z", "back": "M10 2v12L3 8zM12 2h2v12h-2z",
+    "play": "M4 2v12l9-6z", "pause": "M3 2h4v12H3zM9 2h4v12H9z", "next": "M6 2v12l7-6zM2 2h2v12H2z",
 }
 
 _STYLE = """<style>
@@ -78,7 +78,7 @@ class Player:
     Parameters
     ----------
     frames : list
-        Each a matplotlib Figure, an SVG string, or an image (3, H, W) or (1, H, W) in [0, 1].
+        Each a matplotlib Figure (kept as a small PNG), an SVG string, or an image (3, H, W) or (1, H, W) in [0, 1].
     title : str
         What the frames show; read out before each label.
     labels : list of str or None
@@ -152,5 +152,5 @@ def _uri(frame):
     if isinstance(frame, np.ndarray):
         return image_uri(frame)
     if hasattr(frame, "savefig"):
-        return figure_uri(frame)
+        return frame_uri(frame)
     raise ArgError(f"Player: frame is a {type(frame).__name__}, expected a Figure, an SVG string or an array")

@@ -60,7 +60,8 @@ def test_listing_loads_neither_numba_nor_matplotlib_nor_an_experiment():
 
 
 def test_the_generator_is_a_command_without_warnings(tmp_path):
-    code = (f"import pathlib; from minicv.experiments import catalog; catalog.PATH = pathlib.Path({str(tmp_path)!r}, 'i.json'); "
+    code = ("import pathlib; from minicv.experiments import catalog; "
+            f"catalog.PATH = pathlib.Path({str(tmp_path)!r}, 'i.json'); "
             "from minicv.experiments import index; index.main()")
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "experiments" in done.stdout and done.stderr == ""

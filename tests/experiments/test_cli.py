@@ -68,7 +68,8 @@ USAGE = [
     "run toy-descent --out full", "run toy-descent --out=", "show", "show adma", "show toy-descent --preset fast",
     "verify nothing", "verify --seeds", "verify --seeds 0,a", "verify --seeds 0,,1", "verify --jobs 0",
     "verify --chapter 9", "verify toy-mean --chapter 1", "gradcheck", "gradcheck tanh --all",
-    "gradcheck tanh --order 3", "gradcheck tanh --order two", "tour", "tour --only 9 --out new", "tour --only x --out new",
+    "gradcheck tanh --order 3", "gradcheck tanh --order two", "tour",
+    "tour --only 9 --out new", "tour --only x --out new",
     "tour --seed x --out new", "tour --out full", "doctor now", "warmup --all",
 ]
 
@@ -86,7 +87,8 @@ def test_wrong_usage_is_refused_in_one_line_and_writes_nothing(busy, capsys, tex
 
 @pytest.mark.parametrize("text, suggestion", [
     ("rnu toy-descent", "run"), ("lst", "list"), ("run toy-decsent", "toy-descent"), ("show toy-men", "toy-mean"),
-    ("run toy-descent --sed 1", "--seed"), ("list --chpater=1", "--chapter"), ("run toy-descent --preset smok", "smoke"),
+    ("run toy-descent --sed 1", "--seed"), ("list --chpater=1", "--chapter"),
+    ("run toy-descent --preset smok", "smoke"),
     ("run toy-descent --set strat=1", "start"), ("verify toy-mis", "toy-miss")])
 def test_the_nearest_spelling_is_suggested(busy, capsys, text, suggestion):
     assert main(text.split()) == 2

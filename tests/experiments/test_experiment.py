@@ -176,7 +176,8 @@ def test_settings_take_the_type_of_their_default(text, default, value):
     assert got == value and type(got) is type(value)
 
 
-@pytest.mark.parametrize("text, default", [("1.5", 1), ("x", 0.1), ("maybe", True), ("", 1), ("1,,2", (1,)), ("1,x", (1,))])
+@pytest.mark.parametrize("text, default", [
+    ("1.5", 1), ("x", 0.1), ("maybe", True), ("", 1), ("1,,2", (1,)), ("1,x", (1,))])
 def test_settings_of_the_wrong_type_do_not_parse(text, default):
     with pytest.raises(ValueError):
         convert(text, default)

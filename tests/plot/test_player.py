@@ -142,7 +142,14 @@ def test_the_player_refers_to_nothing_outside():
 def test_figures_and_svg_strings_are_frames_too():
     svg = '<svg viewBox="0 0 1 1"><circle r="1"/></svg>'
     uris = Player([curves(), svg]).uris
-    assert b'xmlns="http://www.w3.org/2000/svg"' in decoded(uris[1]) and b"<svg" in decoded(uris[0])
+    assert b'xmlns="http://www.w3.org/2000/svg"' in decoded(uris[1]) and decoded(uris[0]).startswith(b"\x89PNG")
+
+
+def test_a_film_of_figures_stays_small_and_keeps_its_colours():
+    uri = Player([curves()]).uris[0]
+    colours = np.asarray(Image.open(io.BytesIO(decoded(uri))).convert("RGB")).reshape(-1, 3)
+    assert len(decoded(uri)) < 20_000
+    assert (np.abs(colours - np.array([0x00, 0x72, 0xB2])).max(axis=1) < 12).any()       # the first line
 
 
 def test_two_players_on_one_page_do_not_meet():
@@ -171,13 +178,16 @@ def test_the_script_steps_plays_and_wraps_around():
     globalThis.document = {getElementById: () => root};
     globalThis.setInterval = f => { globalThis.tick = f; return 7; };
     globalThis.clearInterval = () => {};
-    %s
+    SCRIPT
     const at = () => frames.findIndex(f => !f.hidden), seen = [];
-    const key = (k, tag) => { on.keydown({key: k, target: {tagName: tag || "DIV"}, preventDefault() {}}); seen.push(at()); };
+    const key = (k, tag) => {
+      on.keydown({key: k, target: {tagName: tag || "DIV"}, preventDefault() {}});
+      seen.push(at());
+    };
     key("ArrowRight"); key("End"); key("ArrowRight"); key("ArrowLeft"); key("Home"); key("x");
     key(" "); tick(); seen.push(at()); key(" ", "BUTTON");
     slider.value = "2"; slider.on.input(); seen.push(at());
     console.log(JSON.stringify([seen, caption.textContent]));
-    """ % script
+    """.replace("SCRIPT", script)
     out = subprocess.run(["node", "-e", harness], capture_output=True, text=True, check=True).stdout
     assert json.loads(out) == [[1, 2, 0, 2, 0, 0, 0, 1, 1, 2], "f2"]

@@ -70,6 +70,8 @@ def test_backward_repeats_bit_for_bit_and_leaves_inputs_alone(spec, sample):
 
 @pytest.mark.parametrize("spec, sample", TYPICAL)
 def test_each_input_alone_gets_the_same_gradient(spec, sample):
+    if spec.order == 0:
+        pytest.skip("the op has no derivative")
     _, together = checks.run(spec, sample.inputs, sample.settings)
     floats = [i for i, x in enumerate(sample.inputs) if checks.is_float(x)]
     for at, expected in zip(floats, together, strict=True):

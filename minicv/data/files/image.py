@@ -12,7 +12,13 @@ import zlib
 import numpy as np
 
 from ...errors import ArgError, DataFormatError, LimitError, ShapeError
-from ...files import MAX_PIXELS, atomic_write, check_image_header, read_limited
+from ...files import (
+    DEFLATE_RATIO,
+    MAX_PIXELS,
+    atomic_write,
+    check_image_header,
+    read_limited,
+)
 
 __all__ = ["decode_image", "read_image", "png_bytes", "write_png", "check_png"]
 
@@ -32,13 +38,14 @@ def decode_image(data: bytes, *, what: str = "image", size: tuple | None = None,
     Rules: the EXIF orientation is applied; gray is repeated in all channels; 16-bit gray is divided
     by 65535; palettes and CMYK become RGB; transparent parts are laid over white.
     size: (height, width) to resample to, bilinear with antialiasing; None keeps the size.
-    Raises LimitError above `limit` pixels, DataFormatError for whatever is not a sound picture.
+    Raises LimitError above `limit` pixels (or above Pillow's own 178 956 970), DataFormatError for
+    whatever is not a sound picture.
     NB: torchvision drops transparency instead, which shows whatever colour lies under it.
     """
     from PIL import Image, ImageOps
 
     if data[:8] == _PNG:
-        check_png(data, what=what)
+        check_png(data, what=what, limit=limit)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters below is an error, not a warning
@@ -91,13 +98,13 @@ def _resized(array, size):
     return np.clip(np.stack([np.asarray(p) for p in small]), 0, 1)
 
 
-def check_png(data: bytes, *, what: str = "png") -> None:
+def check_png(data: bytes, *, what: str = "png", limit: int = MAX_PIXELS) -> None:
     """Walk the chunks of a PNG: lengths, checksums, header first, end last, size within bounds.
 
-    Raises DataFormatError with the offset of the first chunk that is wrong, LimitError if the
-    size is above `MAX_PIXELS`.
+    Raises DataFormatError with the offset of the first chunk that is wrong, or if the pixels
+    cannot come out of so few bytes; LimitError above `limit` pixels.
     """
-    offset, kind = 8, b""
+    offset, kind, stored = 8, b"", 0
     while kind != b"IEND":
         if offset + 12 > len(data):
             raise DataFormatError(f"check_png: {what} ends at offset {len(data)} without IEND")
@@ -106,14 +113,18 @@ def check_png(data: bytes, *, what: str = "png") -> None:
         if end > len(data):
             raise DataFormatError(f"check_png: {what}: chunk {kind!r} at offset {offset} declares "
                                   f"{length} bytes, but the file has {len(data)}")
-        body, crc = data[offset + 4:end - 4], data[end - 4:end]
-        if zlib.crc32(body) != int.from_bytes(crc, "big"):
+        if zlib.crc32(data[offset + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
             raise DataFormatError(f"check_png: {what}: chunk {kind!r} at offset {offset} has a "
                                   "wrong checksum")
-        if (offset == 8) != (kind == b"IHDR"):
+        if (offset == 8) != (kind == b"IHDR") or kind == b"IHDR" and length != 13:
             raise DataFormatError(f"check_png: {what}: chunk {kind!r} at offset {offset}, expected "
-                                  "IHDR first and once")
+                                  "IHDR of 13 bytes first and once")
+        stored += length if kind == b"IDAT" else 0
         offset = end
+    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(color, 1)
+    check_image_header(width, height, 1, stored, what, limit=limit,
+                       expansion=DEFLATE_RATIO * 8 // max(bits, 1))
 
 
 def png_bytes(image) -> bytes:
