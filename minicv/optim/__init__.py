@@ -66,11 +66,12 @@ from .sgd import (
     sgd_update,
 )
 
-__all__ = ["EMA", "LAMB", "LARS", "SGD", "AdaGrad", "Adam", "AdamW", "LRRange", "Landscape", "Optimizer",
-           "Parabola", "RMSProp", "Scheduler", "Trajectory", "adagrad_update", "adam_direction", "adam_l2_update",
+__all__ = ["AdaGrad", "Adam", "AdamW", "EMA", "LAMB", "LARS", "LRRange", "Landscape", "Optimizer", "Parabola",
+           "RMSProp", "SGD", "Scheduler", "Trajectory", "adagrad_update", "adam_direction", "adam_l2_update",
            "adam_update", "adamw_update", "below", "best_lr", "best_momentum", "canyon", "clip_grad_norm",
            "clip_grad_value", "constant", "cosine", "decay_groups", "descend", "finite_hessian", "flat",
-           "hessian_bytes", "lamb_update", "lars_update", "lbfgs", "lr_bound", "lr_range_test", "minibatches", "momentum_torch_update",
-           "momentum_update", "multistep", "nesterov_fused_update", "nesterov_update", "newton", "newton_1d",
-           "newton_update", "one_cycle", "polynomial", "quadratic", "rmsprop_update", "rosenbrock", "rotation",
-           "saddle", "sgd_update", "sphere", "step_decay", "train_epoch", "two_basins", "warmup"]
+           "hessian_bytes", "lamb_update", "lars_update", "lbfgs", "lr_bound", "lr_range_test", "minibatches",
+           "momentum_torch_update", "momentum_update", "multistep", "nesterov_fused_update", "nesterov_update",
+           "newton", "newton_1d", "newton_update", "one_cycle", "polynomial", "quadratic", "rmsprop_update",
+           "rosenbrock", "rotation", "saddle", "sgd_update", "sphere", "step_decay", "train_epoch", "two_basins",
+           "warmup"]
