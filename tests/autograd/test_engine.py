@@ -15,11 +15,9 @@ import weakref
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minicv.autograd import (
-    Tensor, backward, detect_anomaly, enable_grad, expand, grad, is_recording, no_grad, op)
+from minicv.autograd import Tensor, backward, detect_anomaly, enable_grad, expand, grad, is_recording, no_grad, op
 from minicv.autograd.elementwise import arctan2, exp, log, maximum, power, softplus, sqrt, tanh, where
 from minicv.autograd.index import getitem
 from minicv.autograd.shape import concat

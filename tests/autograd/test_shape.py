@@ -10,7 +10,21 @@ from hypothesis import strategies as st
 
 from minicv.autograd import Tensor, grad
 from minicv.autograd.shape import (
-    concat, crop, expand_dims, flatten, flip, pad, repeat, reshape, roll, split, stack, tile, transpose, unpad)
+    concat,
+    crop,
+    expand_dims,
+    flatten,
+    flip,
+    pad,
+    repeat,
+    reshape,
+    roll,
+    split,
+    stack,
+    tile,
+    transpose,
+    unpad,
+)
 from minicv.errors import ArgError
 from minicv.kernels.layout import channels_last, is_channels_last
 
