@@ -44,16 +44,27 @@ class _Mode:
         return wrapped
 
     def _wrap_generator(self, function):
+        def switched(step, *args):
+            with type(self)():
+                return step(*args)
+
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
             items = function(*args, **kwargs)
-            while True:
-                with type(self)():
+            try:
+                item = switched(next, items)
+                while True:
                     try:
-                        item = next(items)
-                    except StopIteration:
-                        return
-                yield item
+                        sent = yield item
+                    except GeneratorExit:
+                        switched(items.close)
+                        raise
+                    except BaseException as e:
+                        item = switched(items.throw, e)
+                    else:
+                        item = switched(items.send, sent)
+            except StopIteration as stop:
+                return stop.value
         return wrapped
 
 

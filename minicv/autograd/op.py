@@ -107,7 +107,10 @@ class Node:
             settings = {**settings, "aux": tuple([
                 None if graph and a is not None and a.dtype.kind == "f" else a for a in self.aux])}
         if op.rule_for_all:
-            return op.rule_for_all(g, y, inputs, needs, **settings)
+            grads = op.rule_for_all(g, y, inputs, needs, **settings)
+            if len(grads) != len(needs):
+                raise GraphError(f"{op.name}: the rule returned {len(grads)} gradients, expected {len(needs)}")
+            return grads
         return [rule(g, y, *inputs, **settings) if need else None
                 for rule, need in zip(op.rules, needs, strict=False)]
 
