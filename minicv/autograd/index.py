@@ -32,9 +32,8 @@ def check_integers(function, name, values, size, *, low=0):
     values = np.asarray(values)
     if values.dtype.kind not in "iu":
         raise DTypeError(f"{function}: {name} has dtype {values.dtype}, expected integers")
-    wrong = (values < low) | (values >= size)
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    if values.size and (values.min() < low or values.max() >= size):
+        at = tuple(int(i) for i in np.argwhere((values < low) | (values >= size))[0])
         raise ArgError(f"{function}: {name} is {values[at]} at {at}, expected within [{low}, {size})")
 
 
