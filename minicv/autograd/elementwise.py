@@ -338,7 +338,8 @@ def sigmoid(x):
 @op
 def softplus(x):
     """log(1 + e ** x), computed without overflow."""
-    return np.logaddexp(x, 0)
+    with np.errstate(invalid="ignore"):
+        return np.logaddexp(x, 0)
 
 
 @op

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ArgError, DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError
 from ..kernels import pool as kernels
 from ..kernels.windows import pair
 from .conv import check_image
@@ -30,17 +30,16 @@ from .reduce import mean
 @op
 def pool_gather(x, where):
     """y[n, c, i, j] = the pixel of x[n, c] at position h W + w = where[n, c, i, j]; where (N, C, I, J) integer."""
-    _check_where("pool_gather", x, where, x.shape[2:] if x.ndim == 4 else None)
+    check_image("pool_gather", "x", x)
+    _check_integers("pool_gather", where)
     return kernels.pool_gather(x, where)
 
 
 @op
 def pool_scatter(g, where, *, size):
     """Adjoint of `pool_gather`: adds g[n, c, i, j] to position where[n, c, i, j] of zeros (N, C, *size)."""
-    size = pair("pool_scatter", "size", size)
-    _check_where("pool_scatter", g, where, size)
-    if g.shape != where.shape:
-        raise ShapeError(f"pool_scatter: where has shape {where.shape}, expected that of g {g.shape}")
+    check_image("pool_scatter", "g", g)
+    _check_integers("pool_scatter", where)
     return kernels.pool_scatter(g, where, size=size)
 
 
@@ -253,14 +252,6 @@ def _check_pixels(function, x):
         raise ShapeError(f"{function}: x has shape {x.shape}, expected at least one pixel")
 
 
-def _check_where(function, x, where, size):
-    """Positions are integers, fit the leading axes and lie inside the image."""
-    check_image(function, "x" if function == "pool_gather" else "g", x)
+def _check_integers(function, where):
     if where.dtype.kind not in "iu":
         raise DTypeError(f"{function}: where has dtype {where.dtype}, expected integers")
-    if where.ndim != 4 or where.shape[:2] != x.shape[:2]:
-        raise ShapeError(f"{function}: where has shape {where.shape}, expected ({x.shape[0]}, {x.shape[1]}, I, J)")
-    pixels = size[0] * size[1]
-    if where.size and not (0 <= where.min() and where.max() < pixels):
-        wrong = where[(where < 0) | (where >= pixels)][0]
-        raise ArgError(f"{function}: where contains {wrong}, expected positions in [0, {pixels}) of size {tuple(size)}")

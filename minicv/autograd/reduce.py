@@ -2,31 +2,20 @@
 
 Sums that feed statistics (mean, variance, norm, log-sum-exp) are accumulated in float64 and rounded
 once to the type of the input. An empty sum is 0, an empty product 1, an empty mean NaN with NumPy's
-warning; a maximum of nothing is a `ShapeError`. An `axis` that does not exist is a `ShapeError`,
-one that is no integer or named twice an `ArgError`.
+warning; a maximum of nothing is a `ShapeError`. An `axis` that does not exist or is named twice is an
+`ArgError`, one that is no integer a `DTypeError`.
 """
-
-import operator
 
 import numpy as np
 
 from ..errors import ArgError, ShapeError
 from .elementwise import div, exp, where
 from .engine import expand
+from .index import check_axis
 from .op import array, op
 from .tensor import Tensor, as_array
 
 # Axes ---------------------------------------------------------------------------------------------
-
-
-def check_axis(function, axis, ndim):
-    """`axis` counted from the front, in [0, ndim)."""
-    if isinstance(axis, (bool, np.bool_)) or not hasattr(axis, "__index__"):
-        raise ArgError(f"{function}: axis is {axis!r}, expected an integer")
-    number = operator.index(axis)
-    if not -ndim <= number < ndim:
-        raise ShapeError(f"{function}: axis is {axis}, expected one of {ndim} axes")
-    return number % ndim
 
 
 def check_axes(function, axis, ndim):

@@ -106,19 +106,39 @@ def _scaled(size, scale):
 @op
 def taps_gather(x, weight, *, index):
     """Equation (1): x (N, C, H, W), weight (N, L, T), integer index (N, L, T) h W + w or -1 -> (N, C, L)."""
+    check_image("taps_gather", "x", x)
+    _check_taps("taps_gather", index, (len(x), *weight.shape[1:]))
     return sampling.taps_gather(x, index, weight)
 
 
 @op
 def taps_scatter(g, weight, *, index, size):
     """Adjoint of `taps_gather` in x: g (N, C, L) -> (N, C, *size)."""
-    return sampling.taps_scatter(g, index, weight, size=size)
+    _check_points("taps_scatter", g)
+    _check_taps("taps_scatter", index, (len(g), g.shape[2], *weight.shape[2:]))
+    return sampling.taps_scatter(g, index, weight, size=pair("taps_scatter", "size", size))
 
 
 @op
 def taps_dot(g, x, *, index):
     """Adjoint of `taps_gather` in the weights: g (N, C, L), x (N, C, H, W) -> (N, L, T)."""
+    _check_points("taps_dot", g)
+    check_image("taps_dot", "x", x)
+    _check_taps("taps_dot", index, (len(x), g.shape[2], *index.shape[2:]))
     return sampling.taps_dot(g, x, index).astype(np.result_type(g, x), copy=False)
+
+
+def _check_points(function, g):
+    if g.ndim != 3 or g.dtype.kind != "f":
+        error = DTypeError if g.ndim == 3 else ShapeError
+        raise error(f"{function}: g is {g.dtype} of shape {g.shape}, expected float (N, C, L)")
+
+
+def _check_taps(function, index, shape):
+    if index.dtype.kind not in "iu":
+        raise DTypeError(f"{function}: index has dtype {index.dtype}, expected integers")
+    if index.ndim != 3 or index.shape != shape:
+        raise ShapeError(f"{function}: index has shape {index.shape}, expected (N, L, T) = {shape}")
 
 
 taps_gather.vjp(
@@ -160,7 +180,8 @@ def grid_sample(x, grid, *, mode="bilinear", padding_mode="zeros", align_corners
     h, wh = _axis_taps(points[:, :, 1], x.shape[2], mode, padding_mode, align_corners)
     w, ww = _axis_taps(points[:, :, 0], x.shape[3], mode, padding_mode, align_corners)
     outside = (h[..., :, None] < 0) | (w[..., None, :] < 0)
-    index = np.where(outside, -1, h[..., :, None] * x.shape[3] + w[..., None, :]).reshape(N, I * J, -1)
+    index = np.where(outside, -1, h[..., :, None] * x.shape[3] + w[..., None, :])
+    index = index.reshape(N, I * J, h.shape[2] * w.shape[2])
     weight = (wh[:, :, :, None] * ww[:, :, None, :]).reshape(index.shape)
     y = taps_gather(x, cast(weight, dtype=grid.dtype), index=index)             # (N, C, L)
     return y.reshape(N, x.shape[1], I, J)
@@ -299,7 +320,7 @@ def pixel_shuffle(x, *, factor):
     if C % (r * r):
         raise ShapeError(f"pixel_shuffle: x has {C} channels, expected a multiple of factor^2 = {r * r}")
     y = like_layout(x, (N, C // (r * r), H * r, W * r))
-    _blocks(y, r)[...] = x.reshape(N, -1, r, r, H, W)
+    _blocks(y, r)[...] = x.reshape(N, C // (r * r), r, r, H, W)
     return y
 
 

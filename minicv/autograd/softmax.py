@@ -8,8 +8,9 @@ e ** x from overflowing. An element at -inf gets probability 0. A row that is al
 import numpy as np
 
 from .elementwise import exp
+from .index import check_axis
 from .op import op
-from .reduce import check_axis, float_array
+from .reduce import float_array
 
 
 def _shifted(function, x, axis):
@@ -29,7 +30,8 @@ def softmax(x, *, axis=-1):
     """
     x, axis = _shifted("softmax", x, axis)
     y = np.exp(x)
-    y /= np.sum(y, axis=axis, keepdims=True, dtype=np.float64).astype(y.dtype)
+    wider = np.float64 if y.dtype == np.float32 else np.longdouble      # rows sum to 1 within 2 eps
+    y /= np.sum(y, axis=axis, keepdims=True, dtype=wider).astype(y.dtype)
     return y
 
 

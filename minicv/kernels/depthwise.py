@@ -10,7 +10,6 @@ import numpy as np
 from .launch import kernel
 
 
-
 def _shifts(x, y, kernel_size, stride, corner, dilation):
     """For each tap (p, q), matching views of x and of the output grid y, clipped to the image."""
     for p in range(kernel_size[0]):

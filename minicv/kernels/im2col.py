@@ -5,6 +5,7 @@
 A kernel handles a block of output rows: row r of the block is row i = (first + r) mod I of image
 n = (first + r) div I. Images come as rows of numbers (N, H, W C). Columns come as (G, R, J, P, T, E):
 T runs of E contiguous numbers, one per tap q, or a single run where the taps of a row are neighbours.
+An index known to be unsigned needs no test for counting from the end, so these loops vectorize.
 """
 
 import numpy as np
@@ -66,7 +67,7 @@ def im2col(start, stop, x, columns, C, first, I, stride, corner, dilation):
                         for e in range(low):
                             columns[k, r, j, p, t, e] = 0
                         for e in range(low, high):
-                            columns[k, r, j, p, t, e] = x[n, h, source + e]
+                            columns[k, r, j, p, t, np.uint64(e)] = x[n, h, np.uint64(source + e)]
                         for e in range(high, E):
                             columns[k, r, j, p, t, e] = 0
 
@@ -90,4 +91,4 @@ def col2im(start, stop, columns, x, C, first, I, stride, corner, dilation):
                         for k in range(G):
                             target = w * C + k * E
                             for e in range(max(0, -target), min(E, WC - target)):
-                                x[n, h, target + e] += columns[k, r, j, p, t, e]
+                                x[n, h, np.uint64(target + e)] += columns[k, r, j, p, t, np.uint64(e)]

@@ -37,16 +37,17 @@ def sum_windows_numpy(x, rows, columns, y):
 
 def gather_positions_numpy(x, where, y):
     """`take_along_axis` over flat positions."""
-    M, I, J, K = y.shape
-    y[...] = np.take_along_axis(x.reshape(M, -1, K), where.reshape(M, -1, K), axis=1).reshape(y.shape)
+    (M, H, W, K), (_, I, J, _) = x.shape, y.shape
+    v = np.take_along_axis(x.reshape(M, H * W, K), where.reshape(M, I * J, K), axis=1)
+    y[...] = v.reshape(y.shape)
 
 
 def scatter_positions_numpy(g, where, x, channel_block):
     """Unbuffered addition at flat positions."""
     x[...] = 0
-    M, _, _, K = g.shape
+    (M, H, W, K), (_, I, J, _) = x.shape, g.shape
     m, k = np.arange(M)[:, None, None], np.arange(K)
-    np.add.at(x.reshape(M, -1, K), (m, where.reshape(M, -1, K), k), g.reshape(M, -1, K))
+    np.add.at(x.reshape(M, H * W, K), (m, where.reshape(M, I * J, K), k), g.reshape(M, I * J, K))
 
 
 @kernel(twin=max_windows_numpy, out="y where")

@@ -89,15 +89,16 @@ def grid_taps(grid, size, *, mode="bilinear", padding="zeros", align_corners=Fal
         raise ArgError(f"{function}: padding is {padding!r}, expected one of {', '.join(PADDINGS)}")
     if grid.ndim != 4 or grid.shape[3] != 2:
         raise ShapeError(f"{function}: grid has shape {grid.shape}, expected (N, I, J, 2)")
-    axes = [_axis_taps(grid[..., 1 - a].reshape(len(grid), -1).astype(np.float64), size[a], mode,
-                       padding, align_corners) for a in (0, 1)]
+    N, I, J, _ = grid.shape
+    points = grid.reshape(N, I * J, 2).astype(np.float64)
+    axes = [_axis_taps(points[..., 1 - a], size[a], mode, padding, align_corners) for a in (0, 1)]
     (h, wh, dh), (w, ww, dw) = axes                             # each (N, L, taps of one axis)
     h, wh, dh = (a[..., :, None] for a in (h, wh, dh))
     w, ww, dw = (a[..., None, :] for a in (w, ww, dw))
     weight = wh * ww
     outside = ((h < 0) | (w < 0)) & ~np.isnan(weight)
     index = np.where(outside, -1, h.clip(0) * size[1] + w.clip(0))
-    flat = (*index.shape[:2], -1)
+    flat = (N, I * J, weight.shape[2] * weight.shape[3])
     return Taps(index.reshape(flat), *(a.reshape(flat).astype(grid.dtype, copy=False)
                                        for a in (weight, wh * dw, dh * ww)))
 

@@ -20,7 +20,7 @@ from .attention import MultiHeadAttention
 from .container import Flatten, Identity, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .cost import Cost, ReceptiveField, cost, receptive_field
-from .dropout import DropPath, Dropout
+from .dropout import Dropout, DropPath
 from .embedding import Embedding
 from .linear import Linear
 from .losses import (
@@ -48,6 +48,7 @@ from .norm import (
 )
 from .pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d
 from .recurrent import GRU, LSTM, GRUCell, LSTMCell
+from .resample import Upsample
 
 __all__ = [
     "Module", "Parameter", "Buffer", "Handle", "Loaded",
@@ -58,6 +59,7 @@ __all__ = [
     "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Hardswish", "Hardsigmoid", "Mish", "Sigmoid",
     "Tanh", "Softmax",
     "MaxPool2d", "AvgPool2d", "L2Pool2d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "GlobalAvgPool2d",
+    "Upsample",
     "Dropout", "DropPath",
     "MultiHeadAttention", "GRU", "LSTM", "GRUCell", "LSTMCell",
     "cross_entropy", "binary_cross_entropy_with_logits", "focal_loss", "dice_loss", "hinge", "multiclass_hinge",

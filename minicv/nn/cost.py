@@ -96,8 +96,8 @@ def cost(module, *inputs, dtype=np.float32):
     """
     if not inputs:
         raise ArgError("cost: inputs is empty, expected a shape such as (1, 3, 224, 224)")
-    tally = _Tally(module)
     tensors = [_zeros(x, dtype) for x in inputs]
+    tally = _Tally(module)
     try:
         with module.evaluating(), no_grad(), observe(tally.op), np.errstate(all="ignore"):
             module(*tensors)
