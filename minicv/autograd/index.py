@@ -100,7 +100,10 @@ def getitem(x, *, index):
     """``x[index]`` with integers, slices, None, Ellipsis, masks, integer arrays and tuples of them, as in NumPy.
 
     Raises ArgError for a position outside the array, DTypeError for floats, ShapeError for a mask or index arrays
-    that do not fit. NB: an index array given here is kept, not copied; ``x[index]`` copies it.
+    that do not fit. An index array given here is kept, not copied; ``x[index]`` copies it.
+
+    NB: next to index arrays an integer counts as one of them, as in NumPy: ``x[:, [0, 2], ::2, 1]`` has its axis of
+    length 2 in front, PyTorch leaves it in place.
 
     >>> getitem(np.arange(12).reshape(3, 4), index=(slice(None), [0, 3]))
     array([[ 0,  3],
