@@ -20,7 +20,7 @@ from .attention import MultiHeadAttention
 from .container import Flatten, Identity, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .cost import Cost, ReceptiveField, cost, receptive_field
-from .dropout import DropPath, Dropout
+from .dropout import Dropout, DropPath
 from .embedding import Embedding
 from .linear import Linear
 from .losses import (

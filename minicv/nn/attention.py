@@ -13,7 +13,7 @@ from .module import Module, Parameter
 
 
 class MultiHeadAttention(Module):
-    r"""Attention in several subspaces at once: :math:`\mathrm{head}_h = \mathrm{softmax}(Q_h K_h^\top / \sqrt{d})\,V_h`.
+    r"""Attention in several subspaces at once, :math:`\mathrm{softmax}(Q_h K_h^\top / \sqrt{d})\,V_h` in head h.
 
     Reference: Vaswani et al., NIPS 2017, §3.2.2. Departures: biases on all projections, as in the authors' code
     for later models and in PyTorch.

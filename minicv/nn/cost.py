@@ -62,7 +62,7 @@ class Cost:
     def __str__(self):
         cells = self._cells()
         widths = [max(len(row[k]) for row in cells) for k in range(6)]
-        lines = ["  ".join(c.ljust(w) if k < 3 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True)))
+        lines = ["  ".join(row[k].ljust(widths[k]) if k < 3 else row[k].rjust(widths[k]) for k in range(6))
                  for row in cells]
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 

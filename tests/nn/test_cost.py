@@ -1,4 +1,8 @@
-"""Costs: MACs against loops and published networks, functional calls counted, receptive fields measured by gradients."""
+"""Costs: what is proved here.
+
+MACs agree with loops, formulas and a published network; functional calls count; receptive fields are where the
+gradient is not zero.
+"""
 
 import networks
 import numpy as np
@@ -112,7 +116,8 @@ def measured(layers, size=61):
 
 @pytest.mark.parametrize("make", [
     lambda: [nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 3)],
-    lambda: [nn.Conv2d(1, 2, 3, padding=1, stride=2), nn.BatchNorm2d(2).eval(), nn.Conv2d(2, 1, (1, 5), padding=(0, 2))],
+    lambda: [nn.Conv2d(1, 2, 3, padding=1, stride=2), nn.BatchNorm2d(2).eval(),
+             nn.Conv2d(2, 1, (1, 5), padding=(0, 2))],
     lambda: [nn.Conv2d(1, 2, 3, dilation=4, padding=4), nn.AvgPool2d(2), nn.Conv2d(2, 1, 3, padding="same")],
     lambda: [nn.AvgPool2d(3, stride=2, padding=1), nn.Conv2d(1, 1, 2, padding="same"), nn.Tanh()],
 ])

@@ -94,7 +94,7 @@ def test_large_means_constant_channels_and_huge_values():
     """L12."""
     x = images(shape=(8, 3, 4, 4))
     y = nn.BatchNorm2d(3)(x + np.float32(1e4)).data
-    np.testing.assert_allclose(y, nn.BatchNorm2d(3)((x.astype(np.float64) + 1e4)).data, atol=3e-3)
+    np.testing.assert_allclose(y, nn.BatchNorm2d(3)(x.astype(np.float64) + 1e4).data, atol=3e-3)
     norm = nn.BatchNorm2d(1)
     np.testing.assert_array_equal(norm(np.full((4, 1, 3, 3), 7.7, np.float32)).data, 0)
     assert np.isfinite(nn.BatchNorm2d(3)(x * np.float32(1e18)).data).all()

@@ -141,7 +141,8 @@ def _class_samples(rng):
             Sample((x, t), {"label_smoothing": 1.0}), Sample((x, t), {"weight": np.array([0.0, 1.0, 2.0])}),
             Sample((rng.standard_normal((1, 1)), np.array([0])), {}, "one class"),
             Sample((x, np.array([0, 255, 1, 2])), {"ignore_index": 255}),
-            Sample((np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([1, 1])), {"reduction": "none"}, "huge; forward only"),
+            Sample((np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([1, 1])), {"reduction": "none"},
+                   "huge; forward only"),
             Sample((np.zeros((0, 3)), np.zeros(0, int)), {"reduction": "sum"}, "empty")]
 
 
@@ -223,8 +224,10 @@ def _hinge_samples(rng):
 
 def _hinge_errors():
     x, y = np.zeros((2, 1)), np.ones((2, 1))
-    return [Bad((x, y[:, 0]), {}, ShapeError, "target has shape"), Bad((x, 0 * y), {}, ArgError, r"target\[0, 0\] is 0"),
-            Bad((x, y), {"margin": -1}, ArgError, "margin is -1"), Bad((x, y), {"reduction": ""}, ArgError, "reduction"),
+    return [Bad((x, y[:, 0]), {}, ShapeError, "target has shape"),
+            Bad((x, 0 * y), {}, ArgError, r"target\[0, 0\] is 0"),
+            Bad((x, y), {"margin": -1}, ArgError, "margin is -1"),
+            Bad((x, y), {"reduction": ""}, ArgError, "reduction is ''"),
             Bad((x.astype(int), y), {}, DTypeError, "scores has dtype int64")]
 
 
@@ -275,7 +278,8 @@ def _regression_specs():
 def _kl_samples(rng):
     p, q = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
     maps = rng.standard_normal((2, 2, 3, 2)), rng.standard_normal((2, 2, 3, 2))
-    return [*_reductions((p, q)), *_reductions(maps, axis=1), Sample((p, p.copy()), {}, "equal"), Sample((p[0], q[0]), {}),
+    return [*_reductions((p, q)), *_reductions(maps, axis=1), Sample((p, p.copy()), {}, "equal"),
+            Sample((p[0], q[0]), {}),
             Sample((30 * p, 30 * q), {}, "sharp; forward only"), Sample((p[:0], q[:0]), {"reduction": "sum"}, "empty")]
 
 
