@@ -8,7 +8,7 @@ from ..errors import ShapeError
 from . import init
 from .check import divisible, integer
 from .dropout import Dropout
-from .linear import Linear
+from .linear import Linear, affine
 from .module import Module, Parameter
 
 
@@ -81,8 +81,8 @@ class MultiHeadAttention(Module):
         return [self._affine(x, slice(i * E, (i + 1) * E)) for i, x in enumerate((query, key, value))]
 
     def _affine(self, x, rows):
-        y = x @ self.in_proj_weight[rows].swapaxes(0, 1)
-        return y if self.in_proj_bias is None else y + self.in_proj_bias[rows]
+        bias = None if self.in_proj_bias is None else self.in_proj_bias[rows]
+        return affine(x, self.in_proj_weight[rows], bias)
 
     def _heads(self, x):
         N, L, E = x.shape

@@ -11,6 +11,7 @@ import pytest
 from minicv import nn
 from minicv.autograd import Tensor
 from minicv.autograd.conv import conv2d
+from minicv.autograd.linalg import einsum
 from minicv.errors import ArgError, ShapeError
 
 
@@ -60,6 +61,13 @@ def test_functional_calls_count_and_uncalled_modules_show():
             return conv2d(x, np.ones((2, 3, 1, 1), np.float32))
     total = nn.cost(Net(), (1, 3, 4, 4))
     assert total.macs == 96 and total.parameters == 24 and total["a"].output is None
+
+
+def test_einsum_counts_one_product_for_each_combination_of_labels():
+    class Net(nn.Module):
+        def forward(self, x):
+            return einsum("...qd,...kd->...qk", x, x[:1])
+    assert nn.cost(Net(), (2, 5, 3)).macs == 2 * 5 * 5 * 3
 
 
 def test_a_shared_layer_has_its_parameters_once_and_its_macs_for_each_call():
