@@ -138,7 +138,7 @@ def _add_experiments(add):
     made = add("run", commands.run_command, "run one experiment")
     made.add_argument("id", metavar="ID")
     _add_run_options(made, out=None)
-    made.add_argument("--data", metavar="DIR", help="folder of a real data set")
+    made.add_argument("--data", type=Path, metavar="DIR", help="folder of a real data set")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting")
     made.add_argument("--resume", action="store_true", help="continue the run that is in --out")
     made = add("verify", commands.verify_command, "run experiments on several seeds, record docs/results.jsonl")

@@ -414,6 +414,16 @@ def test_files_are_read_up_to_the_limit(tmp_path):
             read_limited(tmp_path / name)
 
 
+def test_a_file_that_cannot_be_read_is_a_typed_error(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a").write_bytes(b"1")
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(DataFormatError, match="a' cannot be read: .*Permission denied"):
+        read_limited(tmp_path / "a")
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/../../x", "/etc/passwd", "a\0b", "..", "a\\b",
                                   "C:x", "out", "out/x", ".", 3])
 def test_names_cannot_leave_their_folder_F9(tmp_path, name):

@@ -1,6 +1,6 @@
 """The public API changes only on purpose: names in `__all__` of every package are compared with a stored list.
 
-After a wanted change run ``python tests/test_public_api.py`` to rewrite `tests/public_api.txt`.
+After a wanted change run ``python -m tests.test_public_api`` to rewrite `tests/public_api.txt`.
 """
 
 import importlib

@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from ..errors import DTypeError, DivergenceError, GraphError, ShapeError
+from ..errors import DivergenceError, DTypeError, GraphError, ShapeError
 from .modes import enable_grad, state
 from .op import Node, op
 from .tensor import Tensor

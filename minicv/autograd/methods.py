@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError
 from . import elementwise as e
-from . import engine, index, linalg, reduce, shape
+from . import engine, graph, index, linalg, reduce, shape
 from .modes import state
 from .op import array
 from .tensor import Tensor
@@ -120,7 +120,7 @@ def _backward(self, gradient=None, *, retain_graph=None, create_graph=False):
 
 
 _install(
-    backward=_backward,
+    backward=_backward, graph=graph.graph, retain_grad=graph.retain_grad,
     sum=lambda x, axis=None, keepdims=False: reduce.sum(x, axis=axis, keepdims=keepdims),
     mean=lambda x, axis=None, keepdims=False: reduce.mean(x, axis=axis, keepdims=keepdims),
     var=lambda x, axis=None, keepdims=False, ddof=0: reduce.var(x, axis=axis, keepdims=keepdims, ddof=ddof),

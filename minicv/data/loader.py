@@ -70,8 +70,9 @@ class DataLoader:
     [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
 
-    def __init__(self, dataset, batch_size=32, *, shuffle=False, seed=0, drop_last=False,
-                 num_workers=0, collate=None, transform=None, allow_smaller=False):
+    def __init__(self, dataset, batch_size: int = 32, *, shuffle: bool = False,
+                 seed: int | None = 0, drop_last: bool = False, num_workers: int = 0,
+                 collate=None, transform=None, allow_smaller: bool = False):
         self.batch_size = _check_integer("batch_size", batch_size, 1)
         self.num_workers = _check_integer("num_workers", num_workers, 0)
         entropy = np.random.SeedSequence().entropy if seed is None else seed

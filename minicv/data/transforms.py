@@ -36,7 +36,7 @@ class Compose:
         return sample
 
 
-def normalize(sample, rng=None, *, mean, std):
+def normalize(sample: dict, rng=None, *, mean, std) -> dict:
     """(image - mean) / std per channel; mean, std: a number or (C,), std > 0."""
     image = _image("normalize", sample)
     mean, std = (np.asarray(v, image.dtype).reshape(-1, 1, 1) for v in (mean, std))
@@ -49,7 +49,7 @@ def normalize(sample, rng=None, *, mean, std):
     return {**sample, "image": (image - mean) / std}
 
 
-def random_flip(sample, rng, *, p: float = 0.5):
+def random_flip(sample: dict, rng, *, p: float = 0.5) -> dict:
     """Mirror left and right with probability `p`: image, pixel maps and ``boxes`` (R, 4) xyxy."""
     _check_probability("random_flip", p)
     width = _image("random_flip", sample).shape[-1]
@@ -62,7 +62,7 @@ def random_flip(sample, rng, *, p: float = 0.5):
     return {**sample, **flipped}
 
 
-def random_crop(sample, rng, *, padding: int = 4):
+def random_crop(sample: dict, rng, *, padding: int = 4) -> dict:
     """A window of the original size out of the picture padded by `padding` pixels all round.
 
     Outside lies 0 (image), False (masks), -1 (semantic), nan (depth).
@@ -82,8 +82,8 @@ def random_crop(sample, rng, *, padding: int = 4):
     return {**sample, **moved}
 
 
-def random_affine(sample, rng, *, angle: float = 0.2, scale: float = 0.1, shear: float = 0.1,
-                  shift: float = 2.0):
+def random_affine(sample: dict, rng, *, angle: float = 0.2, scale: float = 0.1,
+                  shear: float = 0.1, shift: float = 2.0) -> dict:
     """Rotate, scale, shear and shift about the centre by small random amounts.
 
     angle: radians, shear: slope, shift: pixels, each uniform in [-v, v]; scale: factor uniform in
@@ -114,8 +114,8 @@ def _source_points(size, backward, shift):
     return a * x + b * y + center[0], c * x + d * y + center[1]
 
 
-def random_erasing(sample, rng, *, p: float = 0.5, area=(0.02, 0.4), aspect=(0.3, 1 / 0.3),
-                   value: float = 0.0):
+def random_erasing(sample: dict, rng, *, p: float = 0.5, area=(0.02, 0.4), aspect=(0.3, 1 / 0.3),
+                   value: float = 0.0) -> dict:
     """With probability `p` fill a random rectangle of the image with `value`.
 
     area: range of the share of the image; aspect: range of height / width.

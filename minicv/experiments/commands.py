@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from ..train.progress import progress, silent, write
 from . import catalog, outputs, results, terminal
 from .html import metric_rows, page, report_html
-from .report import Target
+from .report import Target, plain
 from .run import prepare, run
 from .usage import UsageError, nearest
 from .verify import verify
@@ -41,6 +41,7 @@ def print_json(value):
 
 
 def _finite(value):
+    value = plain(value)
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -22,6 +22,11 @@ def number(value):
     return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.6g}"
 
 
+def plain(value):
+    """NumPy scalars as the Python numbers they hold; everything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
 @dataclass(frozen=True)
 class Target:
     """One condition on one metric, as data: ``Target("accuracy", ">=", 0.98)``.
@@ -106,6 +111,8 @@ class Report:
         if not self.metrics:
             raise ArgError("Report: metrics is empty, expected at least one number")
         self.metrics = {str(name): float(value) for name, value in self.metrics.items()}
+        self.tables = {caption: [{key: plain(value) for key, value in row.items()} for row in rows]
+                       for caption, rows in self.tables.items()}
 
     @property
     def finite(self):

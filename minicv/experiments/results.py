@@ -2,8 +2,10 @@
 
 import json
 import math
+import time
 from pathlib import Path
 
+from ..errors import ConcurrencyError
 from ..files import atomic_write, check_writable
 from . import catalog, sources
 from .usage import UsageError
@@ -20,12 +22,30 @@ def load(path=None):
     return {(row["id"], row["preset"], row["seed"]): row for row in rows}
 
 
-def record(row, path=None):
-    """Put one row into the file, which stays sorted and without duplicates."""
+def record(row, path=None, *, attempts=100):
+    """Put one row into the file, which stays sorted and without duplicates.
+
+    The file is read and replaced under one lock, so that two runs can share it; while another
+    process holds it we wait, 0.1 s for each attempt.
+
+    Raises
+    ------
+    ConcurrencyError
+        If the file stays locked.
+    """
     path = Path(path or PATH)
-    rows = load(path) | {(row["id"], row["preset"], row["seed"]): row}
-    lines = [json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows)]
-    atomic_write(path, "".join(lines).encode())
+    for attempt in range(attempts):
+        try:
+            return atomic_write(path, lambda file: file.write(_with_row(load(path), row)))
+        except ConcurrencyError:
+            if attempt == attempts - 1:
+                raise
+            time.sleep(0.1)
+
+
+def _with_row(rows, row):
+    rows[row["id"], row["preset"], row["seed"]] = row
+    return "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows)).encode()
 
 
 def ready(path=None):

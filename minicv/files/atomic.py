@@ -145,6 +145,8 @@ def _discard(temp):
 
 
 def _is_dead(pid):
+    if os.name != "posix":  # elsewhere os.kill(pid, 0) is not a question but a signal
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -18,7 +18,8 @@ DEFLATE_RATIO = 1032  # deflate cannot expand by more: 258 bytes from 2 bits
 def read_limited(path, limit: int = MAX_FILE) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
-    Raises DataMissingError (absent), DataFormatError (a folder, a pipe), LimitError (larger).
+    Raises DataMissingError (absent), DataFormatError (a folder, a pipe, not readable),
+    LimitError (larger).
     """
     try:
         info = os.stat(path)
@@ -26,8 +27,11 @@ def read_limited(path, limit: int = MAX_FILE) -> bytes:
         raise DataMissingError(f"read_limited: path is {str(path)!r}, expected a file: {e}") from e
     if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
         raise DataFormatError(f"read_limited: path is {str(path)!r}, expected a regular file")
-    with open(path, "rb") as file:
-        data = file.read(limit + 1) if info.st_size <= limit else None
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1) if info.st_size <= limit else None
+    except OSError as e:
+        raise DataFormatError(f"read_limited: {str(path)!r} cannot be read: {e}") from e
     if data is None or len(data) > limit:
         raise LimitError(f"read_limited: {str(path)!r} has {info.st_size} bytes, "
                          f"expected at most {limit}")

@@ -14,7 +14,7 @@ def _taps(rows, columns, step):
         for q in range(0, int((columns[:, 1] - columns[:, 0]).max()), step[1]):
             h, w = rows[:, :1] + p, columns[:, 0] + q
             inside = (h < rows[:, 1:]) & (w < columns[:, 1])
-            yield np.where(h < rows[:, 1:], h, 0), np.where(w < columns[:, 1], w, 0), inside[..., None]
+            yield h * (h < rows[:, 1:]), w * (w < columns[:, 1]), inside[..., None]
 
 
 def max_windows_numpy(x, rows, columns, step, y, where):
@@ -37,16 +37,17 @@ def sum_windows_numpy(x, rows, columns, y):
 
 def gather_positions_numpy(x, where, y):
     """`take_along_axis` over flat positions."""
-    M, I, J, K = y.shape
-    y[...] = np.take_along_axis(x.reshape(M, -1, K), where.reshape(M, -1, K), axis=1).reshape(y.shape)
+    (M, H, W, K), (_, I, J, _) = x.shape, y.shape
+    v = np.take_along_axis(x.reshape(M, H * W, K), where.reshape(M, I * J, K), axis=1)
+    y[...] = v.reshape(y.shape)
 
 
 def scatter_positions_numpy(g, where, x, channel_block):
     """Unbuffered addition at flat positions."""
     x[...] = 0
-    M, _, _, K = g.shape
+    (M, H, W, K), (_, I, J, _) = x.shape, g.shape
     m, k = np.arange(M)[:, None, None], np.arange(K)
-    np.add.at(x.reshape(M, -1, K), (m, where.reshape(M, -1, K), k), g.reshape(M, -1, K))
+    np.add.at(x.reshape(M, H * W, K), (m, where.reshape(M, I * J, K), k), g.reshape(M, I * J, K))
 
 
 @kernel(twin=max_windows_numpy, out="y where")

@@ -65,13 +65,13 @@ class AdaGrad(Optimizer):
     def __init__(self, params, lr=0.01, eps=1e-10, weight_decay=0.0, *, missing="skip"):
         super().__init__(params, missing=missing, lr=lr, eps=eps, weight_decay=weight_decay)
 
-    def start(self, a, group):
+    def start(self, theta, group):
         """The sum of squares s."""
-        return {"s": np.zeros_like(a)}
+        return {"s": np.zeros_like(theta)}
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place."""
-        for a, g, s, w in pieces(a, g, state["s"]):
+        for a, g, s, w in pieces(theta, grad, state["s"]):
             g = l2_into(np.empty_like(w), a, g, group["weight_decay"])
             s += np.multiply(g, g, out=w)
             _scaled_step(a, g, s, w, group)
@@ -83,14 +83,14 @@ class RMSProp(Optimizer):
     def __init__(self, params, lr=0.01, beta=0.9, eps=1e-8, weight_decay=0.0, *, missing="skip"):
         super().__init__(params, missing=missing, lr=lr, beta=beta, eps=eps, weight_decay=weight_decay)
 
-    def start(self, a, group):
+    def start(self, theta, group):
         """The moving average of squares s."""
-        return {"s": np.zeros_like(a)}
+        return {"s": np.zeros_like(theta)}
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place."""
         beta = group["beta"]
-        for a, g, s, w in pieces(a, g, state["s"]):
+        for a, g, s, w in pieces(theta, grad, state["s"]):
             g = l2_into(np.empty_like(w), a, g, group["weight_decay"])
             s *= beta
             np.multiply(g, 1 - beta, out=w)

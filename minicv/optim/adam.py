@@ -112,17 +112,15 @@ class Adam(Optimizer):
         super().__init__(params, missing=missing, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay,
                          amsgrad=amsgrad)
 
-    def start(self, a, group):
+    def start(self, theta, group):
         """Step count t and moments m, s."""
         names = ("m", "s", "s_max") if group["amsgrad"] else ("m", "s")
-        return {"t": 0} | {name: np.zeros_like(a) for name in names}
+        return {"t": 0} | {name: np.zeros_like(theta) for name in names}
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place."""
         state["t"] += 1
-        if group["weight_decay"]:
-            g = with_l2(a, g, group["weight_decay"])
-        adam_step(a, g, state, group)
+        adam_step(theta, with_l2(theta, grad, group["weight_decay"]), state, group)
 
 
 class AdamW(Adam):
@@ -137,18 +135,18 @@ class AdamW(Adam):
         Optimizer.__init__(self, params, missing=missing, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay,
                            decay=decay, amsgrad=amsgrad)
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place."""
         state["t"] += 1
-        a *= 1 - _rate(group["lr"], group["weight_decay"], group["decay"])
-        adam_step(a, g, state, group)
+        theta *= 1 - _rate(group["lr"], group["weight_decay"], group["decay"])
+        adam_step(theta, grad, state, group)
 
 
-def adam_step(a, g, state, group):
-    """a -= lr * mh / (sqrt(sh) + eps), moments updated, one block at a time."""
+def adam_step(theta, grad, state, group):
+    """theta -= lr * mh / (sqrt(sh) + eps), moments updated, one block at a time."""
     (b1, b2), t = group["betas"], state["t"]
-    largest = [state["s_max"]] if group["amsgrad"] else []
-    for a, g, m, s, *largest, w in pieces(a, g, state["m"], state["s"], *largest):
+    histories = [state[name] for name in ("m", "s", "s_max") if name in state]
+    for a, g, m, s, *largest, w in pieces(theta, grad, *histories):
         moments(g, m, s, w, b1, b2)
         if largest:
             s = np.maximum(largest[0], s, out=largest[0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..autograd.elementwise import exp
 from ..errors import ArgError, ShapeError
 
 
@@ -15,7 +16,7 @@ from ..errors import ArgError, ShapeError
 class Landscape:
     """A function of `dim` variables.
 
-    value : points (..., dim) to (...)
+    value : points (..., dim), an array or a Tensor, to (...)
     gradient : points (..., dim) to (..., dim)
     hessian : point (dim,) to (dim, dim)
     minima : array (M, dim), the known minima, lowest first; (0, dim) if there is none
@@ -89,7 +90,7 @@ def two_basins():
     """0.05 (x - 4)^2 - exp(-((x + 1)/0.35)^2): a wide basin at 4 and a narrow, higher one near -0.97."""
     def bump(x):
         z = (x[..., 0] + 1) / 0.35
-        return z, np.exp(-z * z)
+        return z, exp(-z * z)
 
     def value(x):
         return 0.05 * (x[..., 0] - 4) ** 2 - bump(x)[1]

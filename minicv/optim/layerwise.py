@@ -73,15 +73,15 @@ class LARS(Optimizer):
         super().__init__(params, missing=missing, lr=lr, momentum=momentum, weight_decay=weight_decay, trust=trust,
                          adapt=adapt)
 
-    def start(self, a, group):
+    def start(self, theta, group):
         """The velocity v."""
-        return {"v": np.zeros_like(a)}
+        return {"v": np.zeros_like(theta)}
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place."""
         weight_decay = group["weight_decay"]
-        rate = group["lr"] * (_lars_factor(a, g, weight_decay, group["trust"]) if group["adapt"] else 1.0)
-        for a, g, v, w in pieces(a, g, state["v"]):
+        rate = group["lr"] * (_lars_factor(theta, grad, weight_decay, group["trust"]) if group["adapt"] else 1.0)
+        for a, g, v, w in pieces(theta, grad, state["v"]):
             v *= group["momentum"]
             np.multiply(a, weight_decay, out=w)
             w += g
@@ -96,21 +96,21 @@ class LAMB(Optimizer):
                  missing="skip"):
         super().__init__(params, missing=missing, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, adapt=adapt)
 
-    def start(self, a, group):
+    def start(self, theta, group):
         """Step count t and moments m, s."""
-        return {"t": 0, "m": np.zeros_like(a), "s": np.zeros_like(a)}
+        return {"t": 0, "m": np.zeros_like(theta), "s": np.zeros_like(theta)}
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place; the direction is needed as a whole before its length is known."""
         state["t"] += 1
-        u = np.empty_like(a)
-        self._direction(a, g, u, state, group)
-        u *= group["lr"] * (_ratio(norm(a), norm(u)) if group["adapt"] else 1.0)
-        a -= u
+        direction = np.empty_like(theta)
+        self._direction(theta, grad, direction, state, group)
+        direction *= group["lr"] * (_ratio(norm(theta), norm(direction)) if group["adapt"] else 1.0)
+        theta -= direction
 
-    def _direction(self, a, g, u, state, group):
+    def _direction(self, theta, grad, direction, state, group):
         (b1, b2), t = group["betas"], state["t"]
-        for a, g, u, m, s, w in pieces(a, g, u, state["m"], state["s"]):
+        for a, g, u, m, s, w in pieces(theta, grad, direction, state["m"], state["s"]):
             moments(g, m, s, w, b1, b2)
             np.divide(s, 1 - b2**t, out=w)
             np.sqrt(w, out=w)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd.engine import grad
 from ..autograd.tensor import Tensor
+from ..autograd.transforms import hessian as exact_hessian
+from ..autograd.transforms import vjp
 from ..errors import ArgError, LimitError, ShapeError
 from .checks import check
 
@@ -126,31 +127,27 @@ def newton(f, theta, *, steps, lr=1.0, damping=0.0, hessian="autograd"):
     """
     if hessian not in ("autograd", "finite"):
         raise ArgError(f"newton: hessian is {hessian!r}, expected 'autograd' or 'finite'")
-    theta = np.asarray(theta, dtype=None if np.asarray(theta).dtype.kind == "f" else np.float64)
+    theta = as_floats(theta)
     if theta.ndim != 1 or not theta.size:
         raise ShapeError(f"newton: theta has shape {theta.shape}, expected (k,) with k >= 1")
     check_size("newton", theta.size, theta.dtype)
-    of = hessian_of if hessian == "autograd" else finite_hessian
     thetas = [theta]
     for _ in range(steps):
-        thetas.append(newton_update(thetas[-1], gradient_of(f, thetas[-1]), of(f, thetas[-1]), lr=lr, damping=damping))
+        x = thetas[-1]
+        H = exact_hessian(f, x).numpy() if hessian == "autograd" else finite_hessian(f, x)
+        thetas.append(newton_update(x, gradient_of(f, x), H, lr=lr, damping=damping))
     return np.stack(thetas), np.array([f(Tensor(t)).item() for t in thetas])
+
+
+def as_floats(theta):
+    """`theta` as an array of floats: as it is, or float64."""
+    theta = np.asarray(theta)
+    return theta if theta.dtype.kind == "f" else theta.astype(np.float64)
 
 
 def gradient_of(f, theta):
     """Gradient of ``f`` (Tensor to scalar Tensor) at the array `theta`, as an array."""
-    x = Tensor(theta, requires_grad=True)
-    return grad(f(x), [x])[0].numpy()
-
-
-def hessian_of(f, theta):
-    """Hessian (k, k) of ``f`` at the array `theta` (k,): one backward pass of the gradient for each row."""
-    x = Tensor(theta, requires_grad=True)
-    (g,) = grad(f(x), [x], create_graph=True)
-    if not g.requires_grad:                                  # f is linear
-        return np.zeros((x.size, x.size), x.dtype)
-    rows = [grad(g, [x], gradient=e, retain_graph=True, allow_unused=True)[0] for e in np.eye(x.size, dtype=x.dtype)]
-    return np.stack([np.zeros(x.shape, x.dtype) if row is None else row.numpy() for row in rows])
+    return vjp(f, theta)[1].numpy()
 
 
 def finite_hessian(f, theta):
@@ -179,15 +176,19 @@ def check_size(function, k, dtype, limit=MAX_PARAMETERS):
 
 
 def _solve(H, g):
-    """H^-1 g. A step that is far too long for g and H shows that H is singular."""
+    """H^-1 g, refused where the length of the step shows that H is singular to working precision."""
     if not (np.isfinite(H).all() and np.isfinite(g).all()):
         raise ArgError("newton_update: H or g holds NaN or infinity, expected finite numbers")
     try:
         d = np.linalg.solve(H, g)
     except np.linalg.LinAlgError:
-        d = np.full_like(g, np.inf)
-    amplified = np.linalg.norm(H) * np.linalg.norm(d)        # at most cond(H) ||g||
-    if not amplified * np.finfo(d.dtype).eps * len(g) <= np.linalg.norm(g):
+        d = None
+    if d is None or _amplified(H, d, g) * np.finfo(d.dtype).eps * len(g) > 1:
         raise ArgError(f"newton_update: H of shape {H.shape} is singular, expected full rank; "
                        "damping > 0 makes it so")
     return d
+
+
+def _amplified(H, d, g):
+    """||H|| ||d|| / ||g||, at most the condition number of H."""
+    return np.linalg.norm(H) * np.linalg.norm(d) / max(np.linalg.norm(g), np.finfo(g.dtype).tiny)

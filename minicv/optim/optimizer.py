@@ -7,7 +7,7 @@ parameter and its state (`update`); options and their defaults go to ``super()._
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..errors import ArgError, CheckpointError, GraphError, ShapeError
+from ..errors import ArgError, CheckpointError, GraphError
 from .checks import ALLOWED, check
 
 BLOCK = 1 << 14             # elements worked on at a time: parameter, gradient and state stay in the cache
@@ -166,12 +166,12 @@ class Optimizer:
             for p in group["params"]:
                 p.grad = None
 
-    def start(self, a, group):
-        """State of a parameter with values `a` before its first step."""
+    def start(self, theta, group):
+        """State of a parameter with values `theta` before its first step."""
         raise NotImplementedError
 
-    def update(self, a, g, state, group):
-        """One step: overwrite the values `a` and the state; `g` has the memory order of `a`."""
+    def update(self, theta, grad, state, group):
+        """One step: overwrite the values `theta` and the state; `grad` has the memory order of `theta`."""
         raise NotImplementedError
 
     # Saving ---------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class Optimizer:
         if sizes != ours:
             return [f"it has groups of {sizes} parameters, expected {ours}"]
         found = [f"group {k} has options {sorted(set(new) - {'params'})}, expected {sorted(self.defaults)}"
-                 for k, new in enumerate(saved["param_groups"]) if set(new) - {"params"} - {"initial_lr"} != set(self.defaults)]
+                 for k, new in enumerate(saved["param_groups"]) if set(new) - {"params"} != set(self.defaults)]
         groups = [new for new in saved["param_groups"] for _ in new["params"]]
         for i, state in saved["state"].items():
             if not 0 <= int(i) < len(params):

@@ -139,20 +139,22 @@ class SGD(Optimizer):
         if group["nesterov"]:
             check_nesterov("SGD", group["momentum"], group["dampening"])
 
-    def start(self, a, group):
+    def start(self, theta, group):
         """Velocity b, made when there is momentum."""
-        return {"b": np.zeros_like(a), "t": 0} if group["momentum"] else {}
+        return {"b": np.zeros_like(theta), "t": 0} if group["momentum"] else {}
 
-    def update(self, a, g, state, group):
+    def update(self, theta, grad, state, group):
         """One step in place."""
         lr, mu, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
-        if not state:
-            for a, g, w in pieces(a, g):
+        if not mu:
+            for a, g, w in pieces(theta, grad):
                 a -= np.multiply(l2_into(w, a, g, weight_decay), lr, out=w)
             return
+        if not state:                                      # momentum was switched on later
+            state.update(self.start(theta, group))
         state["t"] += 1
         kept = 1.0 if state["t"] == 1 else 1 - group["dampening"]
-        for a, g, b, w in pieces(a, g, state["b"]):
+        for a, g, b, w in pieces(theta, grad, state["b"]):
             g = l2_into(w, a, g, weight_decay)
             b *= mu
             b += g * kept if kept != 1 else g

@@ -6,7 +6,7 @@ from ..errors import ArgError, ShapeError
 from .style import PALETTE, new_axes
 
 
-def plot_contours(f, xlim, ylim, *, levels=20, log=False, resolution=200, ax=None):
+def plot_contours(f, xlim, ylim, *, levels=20, log=False, resolution=120, ax=None):
     """Draw contour lines of `f` on a rectangle.
 
     Parameters

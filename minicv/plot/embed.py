@@ -36,7 +36,7 @@ def figure_uri(figure, *, form="auto"):
     return data_uri(_saved(figure, "png"), "image/png")
 
 
-def frame_uri(figure, *, dpi=110, colors=128):
+def frame_uri(figure, *, dpi=90, colors=64):
     """The figure as the data URI of a small PNG with a palette, for films of many frames."""
     from PIL import Image
 

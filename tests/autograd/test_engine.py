@@ -15,11 +15,9 @@ import weakref
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minicv.autograd import (
-    Tensor, backward, detect_anomaly, enable_grad, expand, grad, is_recording, no_grad, op)
+from minicv.autograd import Tensor, backward, detect_anomaly, enable_grad, expand, grad, is_recording, no_grad, op
 from minicv.autograd.elementwise import arctan2, exp, log, maximum, power, softplus, sqrt, tanh, where
 from minicv.autograd.index import getitem
 from minicv.autograd.shape import concat
@@ -333,8 +331,9 @@ def test_A21_built_in_functions_keep_the_branch_not_taken_safe():
 
 
 @pytest.mark.parametrize("fn, x, value, slope", [
-    (lambda x: log(x), 0.0, -np.inf, np.inf), (lambda x: power(x, 0.0), 0.0, 1, 0), (lambda x: power(x, 2.0), 0.0, 0, 0),
-    (lambda x: power(0.0, x), 2.0, 0, 0), (lambda x: power(x, 1.0), 0.0, 0, 1), (lambda x: sqrt(x), 0.0, 0, np.inf),
+    (lambda x: log(x), 0.0, -np.inf, np.inf), (lambda x: sqrt(x), 0.0, 0, np.inf),
+    (lambda x: power(x, 0.0), 0.0, 1, 0), (lambda x: power(x, 2.0), 0.0, 0, 0),
+    (lambda x: power(0.0, x), 2.0, 0, 0), (lambda x: power(x, 1.0), 0.0, 0, 1),
     (lambda x: arctan2(x, 0.0), 0.0, 0, 0), (lambda x: x.var(), 3.0, 0, 0), (lambda x: abs(x), 0.0, 0, 0)])
 def test_A22_values_and_slopes_at_special_points(fn, x, value, slope):
     x = leaf(x)
@@ -608,7 +607,8 @@ def test_A28_two_threads_differentiate_their_own_graphs():
 
 
 @pytest.mark.parametrize("answer, message", [
-    (lambda g: None, "NoneType"), (lambda g: 1.0, "float"), (lambda g: g[:1], r"shape \(1,\)"), (lambda g: [g], "list")])
+    (lambda g: None, "NoneType"), (lambda g: 1.0, "float"), (lambda g: [g], "list"),
+    (lambda g: g[:1], r"shape \(1,\)")])
 def test_A29_a_rule_that_returns_nonsense_is_named(answer, message):
     @op
     def faulty(x):

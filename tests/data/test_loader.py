@@ -48,6 +48,7 @@ def same(a, b):
 
 # --- one epoch ------------------------------------------------------------------------------
 
+@pytest.mark.ch1
 def test_ten_samples_in_fours_are_batches_of_4_4_2():
     loader = DataLoader(numbers(10), 4)
     assert [len(b["x"]) for b in loader] == [4, 4, 2] and len(loader) == 3
@@ -55,6 +56,7 @@ def test_ten_samples_in_fours_are_batches_of_4_4_2():
     assert [len(b["x"]) for b in loader] == [4, 4] and len(loader) == 2
 
 
+@pytest.mark.ch1
 @given(st.integers(1, 40), st.integers(1, 40), st.booleans(), st.booleans(), st.integers(0, 2**70))
 def test_every_sample_comes_once_per_epoch(n, size, shuffle, drop_last, seed):
     if size > n and drop_last:
@@ -99,6 +101,7 @@ def test_seed_none_is_fresh_and_kept():
     assert same(list(one), list(again))
 
 
+@pytest.mark.ch1
 @pytest.mark.parametrize("options, words", [
     ({"batch_size": 0}, "batch_size is 0"), ({"batch_size": 2.0}, "batch_size is 2.0"),
     ({"batch_size": True}, "batch_size is True"), ({"seed": -1}, "seed is -1"),

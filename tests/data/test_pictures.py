@@ -305,13 +305,14 @@ def test_a_bad_picture_is_named_or_skipped_with_a_report_F13(tmp_path):
     put(tmp_path, "a/1.png", "a/3.png")
     put(tmp_path, "a/0.png", data=b"")
     put(tmp_path, "a/2.png", data=b"no picture")
+    (tmp_path / "a" / "4.png").symlink_to("nowhere")
     folder = ImageFolder(tmp_path)
     for i in (0, 2):
         with pytest.raises(DataFormatError, match=f"a/{i}.png"):
             folder[i]
     folder = ImageFolder(tmp_path, on_bad="skip")
     assert [p.name for p in folder.paths] == ["1.png", "3.png"] and folder.labels.tolist() == [0, 0]
-    assert [p.name for p, _ in folder.skipped] == ["0.png", "2.png"]
+    assert [p.name for p, _ in folder.skipped] == ["0.png", "2.png", "4.png"]
     assert all(p.name in reason for p, reason in folder.skipped)
     with pytest.raises(ArgError, match="on_bad is 'ignore'"):
         ImageFolder(tmp_path, on_bad="ignore")

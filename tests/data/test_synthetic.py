@@ -255,6 +255,7 @@ def test_spirals_are_one_arm_and_its_opposite():
     np.testing.assert_allclose(np.diff(angle) / np.diff(radius), 4 * np.pi, rtol=1e-3)
 
 
+@pytest.mark.ch4
 def test_spam_example_gives_the_errors_of_the_lecture_B4_1():
     x, y = spam8()
     assert x.shape == (8, 2) and x.dtype == np.float32 and y.sum() == 4

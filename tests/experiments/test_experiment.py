@@ -106,6 +106,12 @@ def test_an_empty_report_is_refused():
         Report({})
 
 
+def test_numpy_scalars_in_tables_become_python_numbers():
+    table = [{"n": np.int64(3), "x": np.float32(0.5), "ok": np.True_}]
+    row, = Report({"a": np.float32(1)}, tables={"t": table}).tables["t"]
+    assert row == {"n": 3, "x": 0.5, "ok": True} and [type(v) for v in row.values()] == [int, float, bool]
+
+
 def test_figures_are_drawn_only_when_asked_for():
     drawn = []
     made = Report({"a": 1}, {"f": lambda: drawn.append(1)})

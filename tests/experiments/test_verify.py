@@ -98,6 +98,23 @@ def test_rows_are_sorted_unique_and_the_latest_wins(tmp_path):
     assert [json.loads(line) for line in path.read_text().splitlines()] == [row("a", 0), row("a", 1), row("b")]
 
 
+def record_many(id, path):
+    for seed in range(10):
+        results.record(row(id, seed), path)
+
+
+def test_two_processes_can_share_the_file_without_losing_a_row(tmp_path):
+    path = tmp_path / "results.jsonl"
+    context = get_context("spawn")
+    workers = [context.Process(target=record_many, args=(id, path)) for id in "ab"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert sorted(results.load(path)) == [(id, "fast", seed) for id in "ab" for seed in range(10)]
+
+
 def test_a_file_merged_by_hand_still_loads_with_the_latest_row(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text("\n".join(json.dumps(r) for r in [row(passed=False), row("b"), row()]) + "\n\n")

@@ -56,7 +56,8 @@ def test_l20_bad_lr_is_named(cls, lr):
 
 
 @pytest.mark.parametrize("cls, options, word", [
-    (SGD, {"momentum": 1.0}, "momentum"), (SGD, {"momentum": -0.1}, "momentum"), (SGD, {"weight_decay": -1}, "weight_decay"),
+    (SGD, {"momentum": 1.0}, "momentum"), (SGD, {"momentum": -0.1}, "momentum"),
+    (SGD, {"weight_decay": -1}, "weight_decay"),
     (SGD, {"dampening": 1.5, "momentum": 0.9}, "dampening"), (SGD, {"nesterov": True}, "Nesterov"),
     (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "Nesterov"), (AdaGrad, {"eps": -1e-9}, "eps"),
     (RMSProp, {"beta": 1.0}, "beta"), (Adam, {"betas": (0.9, 1.0)}, "betas"), (Adam, {"betas": (-0.1, 0.9)}, "betas"),
@@ -70,7 +71,8 @@ def test_l20_bad_options_are_named(cls, options, word):
 
 
 @pytest.mark.parametrize("update, options", [
-    (sgd_update, {"lr": 0.0}), (sgd_update, {"lr": 0.1, "weight_decay": -1}), (momentum_update, {"lr": 0.1, "momentum": 1.0}),
+    (sgd_update, {"lr": 0.0}), (sgd_update, {"lr": 0.1, "weight_decay": -1}),
+    (momentum_update, {"lr": 0.1, "momentum": 1.0}),
     (momentum_torch_update, {"lr": 0.1, "dampening": 1.0}), (nesterov_update, {"lr": 0.1, "momentum": -0.5}),
     (nesterov_fused_update, {"lr": 0.1, "momentum": 0.0}), (adagrad_update, {"eps": -1}), (adagrad_update, {"lr": 0}),
     (rmsprop_update, {"beta": 1.0}), (adam_update, {"betas": (1.0, 0.9)}), (adam_l2_update, {"weight_decay": -1}),
@@ -157,6 +159,21 @@ def test_l20_a_group_added_later_is_stepped_and_state_is_by_parameter_not_shape(
     optimizer.add_param_group({"params": [b], "lr": 0.2})
     step(optimizer, [a, b], 1)
     assert optimizer.state[a]["t"] == 2 and optimizer.state[b]["t"] == 1
+
+
+def test_momentum_may_be_switched_on_and_off_later():
+    a, b = parameters((3,), (3,), seed=1)
+    b.data = a.data
+    optimizer, reference = SGD([a], lr=0.1), SGD([b], lr=0.1, momentum=0.9)
+    optimizer.param_groups[0]["momentum"] = 0.9
+    for k in range(3):
+        step(optimizer, [a], k)
+        step(reference, [b], k)
+    np.testing.assert_array_equal(a.data, b.data)
+    optimizer.param_groups[0]["momentum"] = 0.0
+    before = a.data.copy()
+    step(optimizer, [a], 9)
+    np.testing.assert_array_equal(a.data, before - np.float32(0.1) * a.grad.data)
 
 
 def test_zero_grad_and_version():

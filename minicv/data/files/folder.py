@@ -69,7 +69,7 @@ class ImageFolder:
             try:
                 self[i]
                 good.append(i)
-            except DataFormatError as e:
+            except (DataFormatError, DataMissingError) as e:  # the latter: a dangling link
                 self.skipped.append((self.paths[i], str(e)))
         self.paths, self.labels = [self.paths[i] for i in good], self.labels[good]
 

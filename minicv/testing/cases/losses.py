@@ -291,5 +291,5 @@ def _kl_errors():
     x = np.zeros((3, 2))
     return [Bad((x, np.zeros((3, 1))), {}, ShapeError, r"target has shape \(3, 1\)"),
             Bad((x.astype(int), x), {}, DTypeError, "p_logits has dtype int64"),
-            Bad((x, x), {"axis": 2}, ShapeError, "axis"), Bad((x, x), {"axis": 0.5}, ArgError, "axis"),
+            Bad((x, x), {"axis": 2}, ArgError, "axis"), Bad((x, x), {"axis": 0.5}, DTypeError, "axis"),
             Bad((x, x), {"reduction": "batchmean"}, ArgError, "reduction is 'batchmean'")]

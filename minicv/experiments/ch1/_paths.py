@@ -1,0 +1,63 @@
+"""What the experiments of this chapter share: runs over landscapes, and their pictures."""
+
+import numpy as np
+
+from ...optim import below, canyon, descend
+from ...plot import figure_style, plot_contours, plot_curves, plot_path
+from .. import Target
+
+CANYON = canyon(50)
+START = (10.0, 1.0)
+
+
+def exact(values):
+    """Targets for numbers that follow from mathematics: {metric: value} or {metric: (value, tolerance)}."""
+    return [Target(name, "~", value[0], tag="E", tol=value[1]) if isinstance(value, tuple)
+            else Target(name, "==", value, tag="E") for name, value in values.items()]
+
+
+def reach(value, landscape, update, start=START, steps=5000, **options):
+    """The trajectory of an update until the function is below `value`."""
+    return descend(landscape, update, start, steps, until=below(value), **options)
+
+
+def steps_to(value, landscape, update, start=START, **options):
+    """Number of steps until the function is below `value`; NaN when it never is."""
+    run = reach(value, landscape, update, start, **options)
+    return run.steps if run.converged else np.nan
+
+
+def panels(count, size=(5.0, 3.8), **options):
+    """A figure with `count` panels in a row, in the project's style."""
+    import matplotlib.pyplot as plt
+
+    with figure_style():
+        figure, axes = plt.subplots(1, count, figsize=(size[0] * count, size[1]), squeeze=False, **options)
+    return figure, axes[0]
+
+
+def draw_paths(ax, landscape, runs, xlim, ylim, *, log=True, title=""):
+    """Trajectories {label: Trajectory} over the contours of their landscape."""
+    plot_contours(landscape, xlim, ylim, log=log, ax=ax)
+    for label, run in runs.items():
+        plot_path(run.points, label=label, ax=ax)
+    ax.set_title(title)
+
+
+def compare(landscape, runs, xlim=(-11, 11), ylim=(-1.6, 1.6), *, log=True):
+    """Paths on the left, values against the step on the right."""
+    figure, (left, right) = panels(2)
+    draw_paths(left, landscape, runs, xlim, ylim, log=log)
+    plot_curves({label: np.maximum(run.values, 1e-16) for label, run in runs.items()}, ylabel="f", log=True, ax=right)
+    return figure
+
+
+def draw_line(ax, landscape, runs, low, high):
+    """Trajectories on a function of one variable: its graph with the visited points."""
+    x = np.linspace(low, high, 400)
+    ax.plot(x, landscape(x[:, None]), color="black", linewidth=1)
+    for label, run in runs.items():
+        (dots,) = ax.plot(run.points[:, 0], run.values, "o", markersize=3, label=label)
+        ax.plot(run.points[-1, 0], run.values[-1], "*", markersize=13, color=dots.get_color())
+    ax.set(xlabel="$x$", ylabel="$f(x)$", xlim=(low, high))
+    ax.legend()
