@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import ArgError, DTypeError, ShapeError
 from ...nn import losses as L
+from ...nn.nll import softmax_nll
 from ..registry import Bad, OpSpec, Sample
 
 
@@ -163,7 +164,20 @@ def _class_errors(margin=False):
 
 
 def _class_specs():
-    return [OpSpec(L.cross_entropy, cross_entropy, _class_samples, _class_errors)]
+    return [OpSpec(L.cross_entropy, cross_entropy, _class_samples, _class_errors),
+            OpSpec(softmax_nll, _nll, _nll_samples)]
+
+
+def _nll(x, *, target):
+    return cross_entropy(x, target, reduction="none")
+
+
+def _nll_samples(rng):
+    def one(*shape):
+        target = rng.integers(0, shape[1], shape[:1] + shape[2:])
+        return Sample((rng.standard_normal(shape),), {"target": target})
+    huge = Sample((np.array([[1e4, -1e4, 0.0]]),), {"target": np.array([1])}, "huge; forward only")
+    return [one(4, 3), one(2, 3, 2, 2), one(1, 1), one(1, 5), one(5, 1), one(2, 4, 3), one(0, 3), huge]
 
 
 def _binary_samples(rng):
