@@ -19,9 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
+from ..kernels import normalize as kernels
 from ..kernels.windows import pair
 from .conv import check_image
 from .elementwise import rsqrt, sqrt, where
+from .engine import sum_to
 from .op import array, op
 from .reduce import mean, sum
 
@@ -29,47 +31,52 @@ from .reduce import mean, sum
 
 
 @op(aux=True)
-def normalize(x, *, axis, eps=1e-5):
-    """Equation (1) over `axis` (int or tuple). Aux: mean and variance, float64, with the axes kept at size 1.
+def normalize(x, weight=None, bias=None, *, axis, eps=1e-5):
+    """weight (x - m) / sqrt(v + eps) + bias over `axis` (int or tuple).
 
-    The mean is corrected by the mean of the differences, so that a constant gives exactly 0 and
-    mean >> standard deviation costs no digits.
+    Weight and bias, if given, broadcast to the statistics: the shape of x with `axis` at size 1.
+    A constant gives exactly 0 (before the bias); mean >> standard deviation costs no digits.
+    Aux: a pivot, the mean less the pivot, and the variance, float64, with `axis` at size 1.
     """
     _check("normalize", x, eps)
-    axis = _axes("normalize", axis, x.ndim)
+    axes = _axes("normalize", axis, x.ndim)
+    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    for name, a in (("weight", weight), ("bias", bias)):
+        if a is not None and not _fits(a.shape, kept):
+            raise ShapeError(f"normalize: {name} has shape {a.shape}, expected one that broadcasts to {kept}")
+    x = x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None)), copy=False)
     if not x.size:
-        return x.copy(order="K"), (None, None)
-    center = x.mean(axis=axis, keepdims=True, dtype=np.float64)
-    rounded = center.astype(x.dtype)
-    y = x - rounded
-    rest = y.mean(axis=axis, keepdims=True, dtype=np.float64)
-    y -= rest.astype(x.dtype)
-    var = np.square(y, dtype=np.float64).mean(axis=axis, keepdims=True)
-    y *= _inverse(var, eps, x.dtype)
-    return y, (rounded + rest, var)
+        return x.copy(order="K"), (None, None, None)
+    y, *statistics = kernels.normalize(x, axes, eps=eps, weight=weight, bias=bias)
+    return y, tuple(statistics)
 
 
-def _inverse(var, eps, dtype):
-    with np.errstate(divide="ignore"):
-        return (1 / np.sqrt(var + eps)).astype(dtype)
+def _normalize_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
+    """Equation (2), with g weight in place of g, in one pass on arrays or with ops where it is recorded."""
+    x, weight, bias = (*inputs, None, None)[:3]
+    if aux[0] is None:
+        gx, sum_g, sum_gy = _gradients_of_ops(g, x, weight, axis, eps)
+    else:
+        axes = _axes("normalize", axis, x.ndim)
+        gx, sum_g, sum_gy = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight)
+    return [gx, *(sum_to(s, shape=a.shape) if need else None
+                  for s, a, need in zip((sum_gy, sum_g), (weight, bias), needs[1:], strict=False))]
 
 
-def _inverse_std(x, axis, eps):
-    """1 / sqrt(v + eps) as a function of x, made of ops."""
+def _gradients_of_ops(g, x, weight, axis, eps):
+    """Gradient in x, sum of g, sum of g y."""
+    if not x.size:
+        return g, sum(g, axis=axis, keepdims=True), sum(g, axis=axis, keepdims=True)
     d = x - mean(x, axis=axis, keepdims=True)
-    return rsqrt(mean(d * d, axis=axis, keepdims=True) + eps)
-
-
-def _normalize_rule(g, y, x, axis, eps=1e-5, aux=None):
-    """Equation (2)."""
-    if not x.size:
-        return g
-    inverse = _inverse_std(x, axis, eps) if aux[1] is None else _inverse(aux[1], eps, x.dtype)
+    inverse = rsqrt(mean(d * d, axis=axis, keepdims=True) + eps)
+    y = d * inverse
+    sums = sum(g, axis=axis, keepdims=True), sum(g * y, axis=axis, keepdims=True)
+    g = g if weight is None else g * weight
     along_y = y * mean(g * y, axis=axis, keepdims=True)
-    return inverse * (g - mean(g, axis=axis, keepdims=True) - along_y)
+    return inverse * (g - mean(g, axis=axis, keepdims=True) - along_y), *sums
 
 
-normalize.vjp(_normalize_rule, saves=("x", "y"))
+normalize.vjp_all(_normalize_rule, saves=("x", "weight"))
 
 
 # The family -----------------------------------------------------------------------------------------
@@ -126,17 +133,18 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
         raise ShapeError(f"batch_norm: x has shape {x.shape}, expected more than one value per channel in training")
     if count == 0:                                              # an empty batch teaches nothing
         return BatchNorm(_affine(x, weight, bias), _plain(running_mean), _plain(running_var))
-    y, (mean, var) = normalize.with_aux(x, axis=axis, eps=eps)
-    new = (_blend(running_mean, mean, momentum), _blend(running_var, var * (count / (count - 1)), momentum))
-    return BatchNorm(_affine(y, weight, bias), *new)
+    affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
+    y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
+    return BatchNorm(y, _blend(running_mean, pivot + rest, momentum),
+                     _blend(running_var, var * (count / (count - 1)), momentum))
 
 
 def _with_running(x, weight, bias, running_mean, running_var, eps):
     if running_mean is None or running_var is None:
         raise ArgError("batch_norm: running_mean or running_var is None, expected arrays when not training")
     m, v = _plain(running_mean), _plain(running_var)
-    shape = (1, -1) + (1,) * (x.ndim - 2)
-    scale = _inverse(v.astype(np.float64), eps, x.dtype)
+    shape = _per_channel(x)
+    scale = kernels.inverse_std(v.astype(np.float64), eps).astype(x.dtype)
     scale = scale if weight is None else weight * scale
     y = (x - m.reshape(shape).astype(x.dtype)) * scale.reshape(shape)
     return BatchNorm(_affine(y, None, bias), m, v)
@@ -200,7 +208,8 @@ def instance_norm(x, weight=None, bias=None, *, eps=1e-5):
     _check_vectors("instance_norm", x.shape[1], weight=weight, bias=bias)
     if x.shape[2] * x.shape[3] < 2:
         raise ShapeError(f"instance_norm: x has shape {x.shape}, expected more than one pixel")
-    return _affine(normalize(x, axis=(2, 3), eps=eps), weight, bias)
+    affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
+    return normalize(x, *affine, axis=(2, 3), eps=eps)
 
 
 def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
@@ -228,9 +237,14 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
     return _affine(y, weight, bias)
 
 
+def _per_channel(x):
+    """Shape of a vector (C,) that broadcasts along axis 1 of x."""
+    return (1, -1) + (1,) * (x.ndim - 2)
+
+
 def _affine(y, weight, bias):
     """weight y + bias per channel."""
-    shape = (1, -1) + (1,) * (y.ndim - 2)
+    shape = _per_channel(y)
     y = y if weight is None else y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape)
 
@@ -312,6 +326,11 @@ def _check(function, x, eps, least=1, name="eps"):
         raise ShapeError(f"{function}: x has shape {a.shape}, expected at least {least} axes")
     if not eps >= 0:
         raise ArgError(f"{function}: {name} is {eps!r}, expected a number >= 0")
+
+
+def _fits(shape, full):
+    """Whether an array of `shape` broadcasts to `full`."""
+    return len(shape) <= len(full) and all(n in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False))
 
 
 def _check_vectors(function, C, **vectors):

@@ -29,7 +29,7 @@ def _by_slices(x, slices, weight, bias, eps):
     return y if bias is None else y + bias.reshape(shape)
 
 
-def normalize_slices(x, *, axis, eps=1e-5):
+def normalize_slices(x, weight=None, bias=None, *, axis, eps=1e-5):
     """Loop over the axes that are kept."""
     axes = [a % x.ndim for a in np.atleast_1d(axis)]
     kept = [1 if a in axes else size for a, size in enumerate(x.shape)]
@@ -37,7 +37,8 @@ def normalize_slices(x, *, axis, eps=1e-5):
     y = np.zeros(x.shape)
     for s in slices if x.size else ():
         y[s] = _standardize(x[s], eps)
-    return y
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
 
 
 def batch_norm_train(x, weight=None, bias=None, *, eps=1e-5):
@@ -144,6 +145,11 @@ def _normalize_samples(rng):
         Sample((r((2, 3, 4, 2)),), {"axis": (0, 2, 3)}),
         Sample((channels_last(r((2, 3, 4, 2))),), {"axis": (2, 3)}),
         Sample((r((2, 1, 5)),), {"axis": (1, 2), "eps": 0.01}),
+        Sample((r((3, 2, 3)), r((1, 2, 1)), r((1, 2, 1))), {"axis": (0, 2)}, "weight and bias of batch norm"),
+        Sample((r((2, 3, 4)), r((3, 1)), r((2, 1, 1))), {"axis": 2}, "weight and bias broadcast"),
+        Sample((r((2, 2, 3)), None, r((2, 2, 1))), {"axis": -1}, "bias alone"),
+        Sample((r((2, 3, 2, 3)), r((2, 1, 2, 1))), {"axis": (1, 3)}, "four alternating runs"),
+        Sample((r((2, 2, 3, 2, 2)),), {"axis": (0, 2, 4)}, "five alternating runs"),
         Sample((r((2, 3, 4)) * 1e6,), {"axis": 1}, "forward only: large"),
         Sample((np.full((2, 5), 0.3),), {"axis": 1}, "forward only: constant"),
         Sample((np.zeros((0, 3)),), {"axis": 1}),
@@ -223,6 +229,8 @@ def _normalize_errors():
         Bad((X,), {"axis": (1, -3)}, ArgError, r"axes are \(1, -3\), expected different ones"),
         Bad((X,), {"axis": ()}, ArgError, r"axes are \(\)"),
         Bad((X,), {"axis": 1, "eps": -1}, ArgError, "eps is -1"),
+        Bad((X, np.zeros((1, 4, 1, 1))), {"axis": 1}, ShapeError, r"weight has shape .* broadcasts to \(2, 1, 3, 3\)"),
+        Bad((X, None, np.zeros(2)), {"axis": 1}, ShapeError, r"bias has shape \(2,\)"),
         Bad((X.astype(int),), {"axis": 1}, DTypeError, "int64"),
     ]
 
