@@ -4,7 +4,7 @@ MACs agree with loops, formulas and a published network; functional calls count;
 gradient is not zero.
 """
 
-import networks
+import nn_networks as networks
 import numpy as np
 import pytest
 

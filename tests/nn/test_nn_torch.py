@@ -3,7 +3,7 @@
 The state of a PyTorch layer is loaded by name, strictly, and the results are compared in float32.
 """
 
-import networks
+import nn_networks as networks
 import numpy as np
 import pytest
 
