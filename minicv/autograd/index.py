@@ -32,9 +32,8 @@ def check_integers(function, name, values, size, *, low=0):
     values = np.asarray(values)
     if values.dtype.kind not in "iu":
         raise DTypeError(f"{function}: {name} has dtype {values.dtype}, expected integers")
-    wrong = (values < low) | (values >= size)
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    if values.size and (values.min() < low or values.max() >= size):
+        at = tuple(int(i) for i in np.argwhere((values < low) | (values >= size))[0])
         raise ArgError(f"{function}: {name} is {values[at]} at {at}, expected within [{low}, {size})")
 
 
@@ -101,7 +100,10 @@ def getitem(x, *, index):
     """``x[index]`` with integers, slices, None, Ellipsis, masks, integer arrays and tuples of them, as in NumPy.
 
     Raises ArgError for a position outside the array, DTypeError for floats, ShapeError for a mask or index arrays
-    that do not fit. NB: an index array given here is kept, not copied; ``x[index]`` copies it.
+    that do not fit. An index array given here is kept, not copied; ``x[index]`` copies it.
+
+    NB: next to index arrays an integer counts as one of them, as in NumPy: ``x[:, [0, 2], ::2, 1]`` has its axis of
+    length 2 in front, PyTorch leaves it in place.
 
     >>> getitem(np.arange(12).reshape(3, 4), index=(slice(None), [0, 3]))
     array([[ 0,  3],

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from minicv.autograd import Tensor, backward, detect_anomaly, enable_grad, expand, grad, is_recording, no_grad, op
+from minicv.autograd import Tensor, backward, cast, detect_anomaly, enable_grad, expand, grad, is_recording, no_grad, op
 from minicv.autograd.elementwise import arctan2, exp, log, maximum, power, softplus, sqrt, tanh, where
 from minicv.autograd.index import getitem
 from minicv.autograd.shape import concat
@@ -232,6 +232,15 @@ def test_A13_mixed_precision_promotes_and_each_gradient_has_the_type_of_its_inpu
         assert y.dtype == np.float64
         for g, x in zip(grad(y.sum(), [a, b], retain_graph=True), (a, b), strict=True):
             assert g.dtype == x.dtype and g.shape == x.shape
+
+
+def test_A13_a_cast_sends_the_gradient_back_in_the_type_of_its_input():
+    x = leaf([1.5, -2.0], np.float32)
+    y = cast(x, dtype=np.float64)
+    g, = grad((y * y * y).sum(), [x], create_graph=True)
+    assert y.dtype == np.float64 and g.dtype == np.float32 and g.data.tolist() == [6.75, 12.0]
+    h, = grad(g.sum(), [x])
+    assert h.dtype == np.float32 and h.data.tolist() == [9.0, -12.0]
 
 
 @pytest.mark.parametrize("scalar", [2, 2.0, np.float64(2), np.int64(2), np.array(2.0), True])

@@ -18,11 +18,14 @@ SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 
 @st.composite
 def arrays_and_indices(draw):
-    """An array of distinct values and a valid index: basic, integer arrays, masks, and mixtures."""
+    """An array of distinct values and a valid index: basic, whole rows, integer arrays, masks, and mixtures."""
     shape = draw(SHAPES)
-    kind = draw(st.sampled_from(["basic", "integers", "mask", "mixed"]))
+    kind = draw(st.sampled_from(["basic", "rows", "integers", "mask", "mixed"]))
     if kind == "basic":
         index = draw(hnp.basic_indices(shape, allow_newaxis=True))
+    elif kind == "rows":
+        index = draw(hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=4),
+                                elements=st.integers(-shape[0], shape[0] - 1)))
     elif kind == "integers":
         index = draw(hnp.integer_array_indices(shape))
     elif kind == "mask":

@@ -234,6 +234,21 @@ def test_warmup_reaches_every_kernel_in_both_dtypes():
         assert "float32" in kinds and "float64" in kinds, name
 
 
+def test_a_kernel_without_items_is_called_as_it_is():
+    def body(x, y):
+        total = 0
+        for i in range(len(x)):
+            total += x[i]
+            y[i] = total
+
+    made = launch.Kernel(body, lambda x, y: np.cumsum(x, out=y), ["y"], parallel=False)
+    for x in (np.arange(5), np.arange(9)[::2], np.arange(5) + 0.5):
+        y = np.empty(5, x.dtype)
+        made(x, y)
+        assert np.array_equal(y, np.cumsum(x))
+    assert len(made.signatures()) == 2
+
+
 def test_a_kernel_that_raises_is_not_hidden():
     def body(start, stop, x):
         for i in range(start, stop):

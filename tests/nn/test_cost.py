@@ -4,7 +4,7 @@ MACs agree with loops, formulas and a published network; functional calls count;
 gradient is not zero.
 """
 
-import nn_networks as networks
+from . import networks
 import numpy as np
 import pytest
 

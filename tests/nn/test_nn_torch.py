@@ -3,7 +3,7 @@
 The state of a PyTorch layer is loaded by name, strictly, and the results are compared in float32.
 """
 
-import nn_networks as networks
+from . import networks
 import numpy as np
 import pytest
 

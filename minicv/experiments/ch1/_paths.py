@@ -37,11 +37,13 @@ def panels(count, size=(5.0, 3.8), **options):
 
 
 def draw_paths(ax, landscape, runs, xlim, ylim, *, log=True, title=""):
-    """Trajectories {label: Trajectory} over the contours of their landscape."""
+    """Trajectories {label: Trajectory} over the contours of their landscape; a square window keeps angles."""
     plot_contours(landscape, xlim, ylim, log=log, ax=ax)
     for label, run in runs.items():
         plot_path(run.points, label=label, ax=ax)
     ax.set_title(title)
+    if xlim == ylim:
+        ax.set_aspect("equal")
 
 
 def compare(landscape, runs, xlim=(-11, 11), ylim=(-1.6, 1.6), *, log=True):

@@ -75,7 +75,7 @@ def slope(x, y):
     return np.polyfit(np.log(x), np.log(y), 1)[0]
 
 
-def filtered_noise(rng, count=100_000, mu=0.9):
+def filtered_noise(rng, count=1_000_000, mu=0.9):
     """Noise of variance 1 and its normalised running velocity (1 - mu) * sum mu^k g."""
     noise = rng.standard_normal((200 + count // 100, 100))
     v, out, state = np.zeros(100), [], {}

@@ -62,7 +62,7 @@ def _parabolas(path):
         ax.plot(grid, parabola(grid), "--", label="parabola at x")
         ax.plot(x, _curve(x), "o", label=f"x = {x:.3f}")
         ax.plot(parabola.vertex, parabola(parabola.vertex), "*", markersize=13, label=f"vertex {parabola.vertex:.3f}")
-        ax.set(xlabel="$x$", ylim=(0, 5))
+        ax.set(xlabel="$x$", ylim=(0, 6.5))
         ax.legend()
     return figure
 
