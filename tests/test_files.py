@@ -226,6 +226,16 @@ def test_ctrl_c_waits_until_the_file_is_safe_C11(tmp_path):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_a_temporary_file_of_somebody_else_is_never_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda n: "0" * 2 * n)
+    foreign = tmp_path / f"a.tmp.{os.getpid()}.00000000"
+    foreign.write_bytes(b"foreign")
+    for write in (atomic_write, lambda path, _: check_writable(path)):
+        with pytest.raises(CheckpointError, match="File exists"):
+            write(tmp_path / "a", b"mine")
+        assert foreign.read_bytes() == b"foreign" and names(tmp_path) == [foreign.name]
+
+
 # --- pre-flight -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("make, words", [

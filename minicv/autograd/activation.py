@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ArgError, ShapeError
 from ..kernels import special
-from .elementwise import erf, exp, sigmoid, softplus, tanh, where
+from .elementwise import div, erf, exp, minimum, sigmoid, tanh, where
 from .op import array, op
 
 # Piecewise linear ---------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def leaky_relu(x, *, slope=0.01):
     Reference: Maas et al., ICML 2013.
     """
     _check_factor("leaky_relu", "slope", slope)
-    return np.where(np.greater(x, 0), x, np.multiply(x, float(slope)))
+    return np.maximum(x, 0) + float(slope) * np.minimum(x, 0)
 
 
 def prelu(x, w):
@@ -82,18 +82,22 @@ def _check_factor(function, name, value):
         raise ArgError(f"{function}: {name} is {value!r}, expected a finite number of at least 0")
 
 
-def _hardswish_slope(x):
-    inside, right = np.abs(array(x)) < 3, array(x) >= 3
-    return where(inside, x * (1 / 3) + 0.5, right)
+def _between(y, low, high):
+    return (array(y) > low) & (array(y) < high)
+
+
+def _level(y, left):
+    """1 where y > 0, else `left`: the slopes of two half-lines. Products, as np.where is slow."""
+    right = (array(y) > 0).astype(y.dtype)
+    return right + float(left) * (1 - right)
 
 
 # The result has the sign of x, so these rules need only y, which the next op keeps anyway.
-relu.vjp(lambda g, y, x: where(array(y) > 0, g, 0.0), saves=("y",))
-relu6.vjp(lambda g, y, x: where((array(y) > 0) & (array(y) < 6), g, 0.0), saves=("y",))
-leaky_relu.vjp(lambda g, y, x, slope=0.01: where(array(y) > 0, g, g * float(slope)), saves=("y",))
-hardsigmoid.vjp(lambda g, y, x: where((array(y) > 0) & (array(y) < 1), g * (1 / 6), 0.0),
-                saves=("y",))
-hardswish.vjp(lambda g, y, x: g * _hardswish_slope(x))
+relu.vjp(lambda g, y, x: g * (array(y) > 0), saves=("y",))
+relu6.vjp(lambda g, y, x: g * _between(y, 0, 6), saves=("y",))
+leaky_relu.vjp(lambda g, y, x, slope=0.01: g * _level(y, slope), saves=("y",))
+hardsigmoid.vjp(lambda g, y, x: g * _between(y, 0, 1) * (1 / 6), saves=("y",))
+hardswish.vjp(lambda g, y, x: g * ((x * (1 / 3) + 0.5) * _between(x, -3, 3) + (array(x) >= 3)))
 
 # Smooth -------------------------------------------------------------------------------------------
 
@@ -105,7 +109,7 @@ def elu(x, *, alpha=1.0):
     Reference: Clevert et al., ICLR 2016, eq. 15.
     """
     _check_factor("elu", "alpha", alpha)
-    return np.where(np.greater(x, 0), x, float(alpha) * np.expm1(np.minimum(x, 0)))
+    return np.maximum(x, 0) + float(alpha) * np.expm1(np.minimum(x, 0))
 
 
 @op
@@ -162,11 +166,15 @@ def _silu_rule(g, y, x):
 
 
 def _mish_rule(g, y, x):
-    t = tanh(softplus(x))
-    return g * (t + x * (1.0 - t * t) * sigmoid(x))
+    """The slope t + x (1 - t^2) sigmoid(x), t = tanh(softplus(x)), in powers of n = e ** x."""
+    n = exp(minimum(x, 20.0))
+    square = n * (n + 2.0)
+    t = div(square, square + 2.0)
+    return g * (t + x * (1.0 - t * t) * div(n, n + 1.0))
 
 
-elu.vjp(lambda g, y, x, alpha=1.0: where(array(y) > 0, g, g * (y + float(alpha))), saves=("y",))
+# Left of 0 the slope alpha e ** x is y + alpha.
+elu.vjp(lambda g, y, x, alpha=1.0: g * (minimum(y, 0.0) + _level(y, alpha)), saves=("y",))
 silu.vjp(_silu_rule)
 mish.vjp(_mish_rule)
 gelu.vjp(_gelu_rule)

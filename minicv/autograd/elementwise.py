@@ -337,9 +337,8 @@ def sigmoid(x):
 
 @op
 def softplus(x):
-    """log(1 + e ** x), computed without overflow."""
-    with np.errstate(invalid="ignore"):
-        return np.logaddexp(x, 0)
+    """log(1 + e ** x) = max(x, 0) + log(1 + e ** -|x|), which cannot overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(0.0 - np.abs(x)))
 
 
 @op

@@ -32,9 +32,8 @@ def check_integers(function, name, values, size, *, low=0):
     values = np.asarray(values)
     if values.dtype.kind not in "iu":
         raise DTypeError(f"{function}: {name} has dtype {values.dtype}, expected integers")
-    wrong = (values < low) | (values >= size)
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    if values.size and (values.min() < low or values.max() >= size):
+        at = tuple(int(i) for i in np.argwhere((values < low) | (values >= size))[0])
         raise ArgError(f"{function}: {name} is {values[at]} at {at}, expected within [{low}, {size})")
 
 
@@ -47,9 +46,12 @@ def _axes_used(key):
 
 def _check_entry(key, shape, axis):
     """One entry of an index against the axes it consumes."""
+    if type(key) is int and -shape[axis] <= key < shape[axis]:
+        return
     if isinstance(key, slice):
-        if any(isinstance(k, (float, np.floating)) for k in (key.start, key.stop, key.step)):
-            raise DTypeError(f"getitem: index is {key} on axis {axis}, expected integers")
+        for k in (key.start, key.stop, key.step):
+            if k is not None and not hasattr(k, "__index__"):
+                raise DTypeError(f"getitem: index is {key} on axis {axis}, expected integers")
         if key.step is not None and key.step == 0:
             raise ArgError(f"getitem: index is {key} on axis {axis}, expected a step other than 0")
     elif isinstance(key, np.ndarray) and key.dtype == bool:
@@ -98,7 +100,10 @@ def getitem(x, *, index):
     """``x[index]`` with integers, slices, None, Ellipsis, masks, integer arrays and tuples of them, as in NumPy.
 
     Raises ArgError for a position outside the array, DTypeError for floats, ShapeError for a mask or index arrays
-    that do not fit. NB: an index array given here is kept, not copied; ``x[index]`` copies it.
+    that do not fit. An index array given here is kept, not copied; ``x[index]`` copies it.
+
+    NB: next to index arrays an integer counts as one of them, as in NumPy: ``x[:, [0, 2], ::2, 1]`` has its axis of
+    length 2 in front, PyTorch leaves it in place.
 
     >>> getitem(np.arange(12).reshape(3, 4), index=(slice(None), [0, 3]))
     array([[ 0,  3],
@@ -125,15 +130,16 @@ def scatter_add(g, *, index, shape):
     check_index(index, shape)
     if _is_basic(index):
         return _write_once(g, index, shape)
-    where = _positions(index, shape)
-    if where.shape != g.shape:
-        raise ShapeError(f"scatter_add: g has shape {g.shape}, expected {where.shape} for this index")
-    if g.dtype.kind != "f":
-        out = np.zeros(shape, g.dtype)
-        np.add.at(out.reshape(-1), where, g)
-        return out
-    total = np.bincount(where.reshape(-1), g.reshape(-1), int(np.prod(shape)))
-    return total.astype(g.dtype, copy=False).reshape(shape)
+    if isinstance(index, np.ndarray):
+        expected = index.shape + tuple(shape[1:])
+    else:
+        index = np.arange(int(np.prod(shape))).reshape(shape)[index]      # positions in the flattened array
+        expected = index.shape
+    if g.shape != expected:
+        raise ShapeError(f"scatter_add: g has shape {g.shape}, expected {expected} for this index")
+    if expected == index.shape:
+        return _add_elements(index, g, int(np.prod(shape))).reshape(shape)
+    return _add_rows(np.where(index < 0, index + shape[0], index), g, shape)
 
 
 getitem.vjp(lambda g, y, x, index: scatter_add(g, index=index, shape=x.shape), saves=())
@@ -157,14 +163,26 @@ def _write_once(g, index, shape):
     return out
 
 
-def _positions(index, shape):
-    """Position in the flattened array of every element of ``x[index]``."""
-    rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
-    if isinstance(rows, np.ndarray):                   # whole rows (embedding): no table of all positions
-        rows, width = np.where(rows < 0, rows + shape[0], rows), int(np.prod(shape[1:]))
-        inner = np.arange(width).reshape(shape[1:])
-        return rows.reshape(rows.shape + (1,) * inner.ndim) * width + inner
-    return np.arange(int(np.prod(shape))).reshape(shape)[index]
+def _add_elements(positions, g, size):
+    """Sum of the elements of g at each position of a line of `size`; negative ones count from the end."""
+    if g.dtype.kind != "f":
+        out = np.zeros(size, g.dtype)
+        np.add.at(out, positions, g)
+        return out
+    positions = np.where(positions < 0, positions + size, positions)
+    return np.bincount(positions.reshape(-1), g.reshape(-1), size).astype(g.dtype, copy=False)
+
+
+def _add_rows(rows, g, shape):
+    """Sum of the rows of g for each row of the result, as for an embedding: sort by row, add up the runs."""
+    out = np.zeros(shape, g.dtype)
+    if g.size:
+        order = np.argsort(rows.reshape(-1), kind="stable")
+        rows = rows.reshape(-1)[order]
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        lines = g.reshape(len(rows), *shape[1:])[order]
+        out[rows[starts]] = np.add.reduceat(lines, starts, axis=0, dtype=np.float64 if g.dtype.kind == "f" else None)
+    return out
 
 
 # Choose, then gather ----------------------------------------------------------------------------------

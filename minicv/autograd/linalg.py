@@ -199,7 +199,8 @@ def _raise_singular(function, a):
     """Name the first matrix without an inverse."""
     singular = np.linalg.matrix_rank(np.where(np.isfinite(a), a, 0)) < a.shape[-1]
     at = tuple(int(i) for i in np.argwhere(singular)[0]) if singular.any() else ()
-    raise ArgError(f"{function}: a is a singular matrix{f' at {at}' if at else ''}, expected an invertible one") from None
+    where = f" at {at}" if at else ""
+    raise ArgError(f"{function}: a is a singular matrix{where}, expected an invertible one") from None
 
 
 @op

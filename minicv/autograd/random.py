@@ -39,7 +39,8 @@ def dropout(x, *, p=0.5, rng=None, training=True, per_sample=False):
     if not training or p == 0:
         return x, (None,)
     shape = (len(x),) + (1,) * (x.ndim - 1) if per_sample else x.shape
-    kept = np.random.default_rng(rng).random(shape, dtype=np.float32) >= p
+    rng = np.random.default_rng(rng)
+    kept = rng.random(shape, dtype=np.float32) >= p
     out = like_layout(x, x.shape)
     out[...] = 0
     np.multiply(x, _scale(p), out=out, where=kept)

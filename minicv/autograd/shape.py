@@ -216,9 +216,8 @@ def unpad(g, *, widths, mode="constant"):
     """Adjoint of `pad`: cut the border off and add each of its values to the element that it was copied from."""
     widths = _check_widths("unpad", g, widths, mode, padded=True)
     shape = tuple(n - a - b for n, (a, b) in zip(g.shape, widths, strict=True))
-    lines_of = list(_border_lines(shape, widths, mode))
-    out = g.copy(order="K") if lines_of else g
-    for axis, border, source in reversed(lines_of):
+    out = g if mode == "constant" else g.copy(order="K")
+    for axis, border, source in _border_lines(shape, widths, mode):
         lines = np.moveaxis(out, axis, 0)
         for i, j in zip(border, source, strict=True):      # one by one: several may go to the same line
             lines[j] += lines[i]

@@ -145,10 +145,9 @@ def random_erasing(sample: dict, rng, *, p: float = 0.5, area=(0.02, 0.4), aspec
 
 def _bilinear(image, x, y):
     """Values at points in pixel coordinates; 0 outside. Pixel i has its centre at i + 1/2."""
-    h, w = image.shape[-2:]
     x0, y0 = np.floor(x - 0.5).astype(np.int64), np.floor(y - 0.5).astype(np.int64)
     fx, fy = x - 0.5 - x0, y - 0.5 - y0
-    out = np.zeros(image.shape, np.float64)
+    out = np.zeros((*image.shape[:-2], *x.shape), np.float64)
     for dy, wy in ((0, 1 - fy), (1, fy)):
         for dx, wx in ((0, 1 - fx), (1, fx)):
             out += wy * wx * _take(image, y0 + dy, x0 + dx, 0.0)

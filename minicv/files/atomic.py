@@ -39,20 +39,17 @@ def atomic_write(path, write, *, keep_previous: bool = False) -> None:
     """
     path = _check_target("atomic_write", path)
     with _locked(path), _interrupt_deferred():
-        temp = _temp_name(path)
         try:
             remove_orphans(path)
-            _write_and_sync(temp, write)
-            if keep_previous and path.exists():
-                _link_previous(path)
-            os.replace(temp, path)
-            _sync_folder(path.parent)
-        except BaseException as e:
-            _discard(temp)
-            if isinstance(e, Exception):
-                raise CheckpointError(f"atomic_write: {str(path)!r} could not be written: "
-                                      f"{type(e).__name__}: {e}") from e
-            raise
+            with _temporary(path) as (temp, fd):
+                _write_and_sync(fd, write)
+                if keep_previous and path.exists():
+                    _link_previous(path)
+                os.replace(temp, path)
+                _sync_folder(path.parent)
+        except Exception as e:
+            raise CheckpointError(f"atomic_write: {str(path)!r} could not be written: "
+                                  f"{type(e).__name__}: {e}") from e
 
 
 def check_writable(path) -> None:
@@ -61,13 +58,11 @@ def check_writable(path) -> None:
     Raises CheckpointError; meant for the moment before a long computation starts.
     """
     path = _check_target("check_writable", path)
-    temp = _temp_name(path)
     try:
-        _write_and_sync(temp, b"minicv")
+        with _temporary(path) as (_, fd):
+            _write_and_sync(fd, b"minicv")
     except OSError as e:
         raise CheckpointError(f"check_writable: {str(path)!r} cannot be written: {e}") from e
-    finally:
-        _discard(temp)
 
 
 def remove_orphans(path) -> list[Path]:
@@ -106,8 +101,18 @@ def _temp_name(path):
     return path.with_name(f"{path.name}.tmp.{os.getpid()}.{secrets.token_hex(4)}")
 
 
-def _write_and_sync(temp, write):
+@contextlib.contextmanager
+def _temporary(path):
+    """A new file beside `path` (name, descriptor); whatever happens, the name is gone after."""
+    temp = _temp_name(path)
     fd = os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        yield temp, fd
+    finally:
+        _discard(temp)  # nothing to do once it was renamed
+
+
+def _write_and_sync(fd, write):
     try:
         file = os.fdopen(fd, "wb")
     except BaseException:

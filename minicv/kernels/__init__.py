@@ -1,22 +1,16 @@
 """Kernels: arrays in, arrays out, no gradients. Each fast loop has a NumPy twin that explains it.
 
 Reading order: `layout` (channels last), `windows` (geometry of sliding windows), `im2col` and
-`depthwise` (loops), `conv` (one trilinear form and its derivatives), `pool_loops` and `pool`,
-`unfold`, `resample` (resize), `sample` (grid sampling), and under all of them `launch` (the `@kernel`
-decorator), `threads` and `cache`.
+`depthwise` (loops), `conv_numpy` and `conv` (one trilinear form and its derivatives), `pool_loops`
+and `pool`, `unfold`, `resample` (resize), `taps` and `sample` (grid sampling), and under all of
+them `launch` (the `@kernel` decorator), `threads` and `cache`.
 
 Images are (N, C, H, W) and usually channels-last in memory; float32 stays float32. Public functions
 check their arguments; loops never raise. ``MINICV_KERNELS=numpy`` runs everything without Numba.
 """
 
-from .conv import (
-    conv2d,
-    conv2d_filter,
-    conv2d_filter_numpy,
-    conv2d_input,
-    conv2d_input_numpy,
-    conv2d_numpy,
-)
+from .conv import conv2d, conv2d_filter, conv2d_input
+from .conv_numpy import conv2d_filter_numpy, conv2d_input_numpy, conv2d_numpy
 from .launch import kernel, kernel_names, warmup
 from .layout import channels_last, is_channels_last, like_layout
 from .pool import (
@@ -31,15 +25,8 @@ from .pool import (
     pool_scatter,
 )
 from .resample import resize, resize_input, resize_rows
-from .sample import (
-    grid_sample,
-    grid_sample_grid,
-    grid_sample_input,
-    grid_taps,
-    taps_dot,
-    taps_gather,
-    taps_scatter,
-)
+from .sample import grid_sample, grid_sample_grid, grid_sample_input, grid_taps
+from .taps import taps_dot, taps_gather, taps_scatter
 from .threads import deterministic, get_num_threads, set_num_threads
 from .unfold import fold, unfold
 

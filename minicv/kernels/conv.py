@@ -7,7 +7,8 @@ over all indices, with x = 0 outside the image. `conv2d` is dS/dg, `conv2d_input
 
 Method: copy the window of every output pixel into one row of a matrix (im2col), then the sum is a
 matrix product. Done for a block of rows at a time, so that the matrix stays in the cache and the
-workspace bounded. Convolutions of single channels (depthwise) have loops of their own.
+workspace bounded. Convolutions of single channels (depthwise) have loops of their own. The module
+`conv_numpy` has all three as one formula each.
 
 Activations come out channels-last in memory; filters are (O, C, P, Q) over memory (P, Q, C, O).
 """
@@ -17,14 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, ShapeError
-from .depthwise import depthwise, depthwise_filter, depthwise_input
+from .depthwise import depthwise_conv, depthwise_conv_filter, depthwise_conv_input
 from .im2col import col2im, im2col
 from .launch import example
 from .layout import channels_last, check_images
-from .windows import output_size, pads, pair, windows
+from .windows import output_size, pads, pair
 
 BLOCK_BYTES = 2**20                 # of columns at a time: about the second-level cache
-CHUNKS = 64                         # partial sums of a depthwise filter, whatever the thread count
 ALGORITHMS = ("auto", "im2col")
 
 
@@ -38,13 +38,19 @@ class Geometry(NamedTuple):
     groups: int
 
     @property
+    def corner(self):
+        """Padding before the first row and column."""
+        return self.padding[0][0], self.padding[1][0]
+
+    @property
     def pointwise(self):
         """Whether the matrix of windows is the image itself."""
         return self.kernel == (1, 1) == self.stride and self.padding == ((0, 0), (0, 0))
 
 
-def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1, algo="auto"):
-    """Convolution (cross-correlation) y[n, o, i, j] = sum_cpq x[n, c, i s + p d, j s + q d] w[o, c, p, q].
+def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1,
+           algo="auto"):
+    """Cross-correlation y[n, o, i, j] = sum_cpq x[n, c, i s + p d, j s + q d] w[o, c, p, q].
 
     Parameters
     ----------
@@ -71,7 +77,7 @@ def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
     x, w = _alike(x, w)
     x = channels_last(x)
     if _is_depthwise(geometry, x.shape[1]):
-        return _depthwise(x, w, geometry)
+        return depthwise_conv(x, w, geometry)
     y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
     matrix = _filter_matrix(w, groups)                          # (G, P Q C/G, O/G)
     for pixels, columns in _columns(x, geometry):
@@ -101,7 +107,7 @@ def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilatio
     g, w = _alike(g, w)
     g = channels_last(g)
     if _is_depthwise(geometry, shape[1]):
-        return _depthwise_input(g, w, geometry, shape)
+        return depthwise_conv_input(g, w, geometry, shape)
     gx = np.zeros((shape[0], *shape[2:], shape[1]), g.dtype)
     g = _by_group(g.transpose(0, 2, 3, 1), groups)              # (G, N I J, O/G)
     matrix = _filter_matrix(w, groups).swapaxes(1, 2)           # (G, O/G, P Q C/G)
@@ -112,7 +118,7 @@ def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilatio
         np.matmul(g[:, pixels], matrix, out=_as_matrix(columns))
         col2im(_image_rows(first, columns.shape[1], geometry.grid[0], shape[2]),
                _runs(columns, geometry), _rows(gx), shape[1], first, geometry.grid[0],
-               geometry.stride, _corner(geometry), geometry.dilation)
+               geometry.stride, geometry.corner, geometry.dilation)
     return gx.transpose(0, 3, 1, 2)
 
 
@@ -138,49 +144,13 @@ def conv2d_filter(x, g, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilati
     _check_gradient("conv2d_filter", g, (len(x), O, *geometry.grid))
     x, g = map(channels_last, _alike(x, g))
     if _is_depthwise(geometry, C):
-        return _depthwise_filter(x, g, geometry)
+        return depthwise_conv_filter(x, g, geometry)
     gw = np.zeros((*shape[2:], shape[1], O), x.dtype)
     by_group = _by_group(gw, groups)                            # (G, P Q C/G, O/G)
     g = _by_group(g.transpose(0, 2, 3, 1), groups)              # (G, N I J, O/G)
     for pixels, columns in _columns(x, geometry):
         by_group += columns.swapaxes(1, 2) @ g[:, pixels]
     return gw.transpose(3, 2, 0, 1)
-
-
-def conv2d_numpy(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
-    """`conv2d` as the formula: windows times filter, summed over c, p and q in each group."""
-    v = windows(x, w.shape[2:], stride, padding, dilation)      # (N, C, I, J, P, Q)
-    v = v.reshape(len(x), groups, w.shape[1], *v.shape[2:])
-    y = np.einsum("nkcijpq,kocpq->nkoij", v, w.reshape(groups, -1, *w.shape[1:]), optimize=True)
-    return y.reshape(len(x), len(w), *y.shape[3:])
-
-
-def conv2d_input_numpy(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                       groups=1):
-    """`conv2d_input` as the formula: every g adds its filter to its window of the padded image."""
-    (N, O, I, J), (_, C, P, Q) = g.shape, w.shape
-    (top, bottom), (left, right) = padding
-    gx = np.zeros((N, groups, C, size[0] + top + bottom, size[1] + left + right),
-                  np.result_type(g, w))
-    v = np.einsum("nkoij,kocpq->nkcijpq", g.reshape(N, groups, O // groups, I, J),
-                  w.reshape(groups, O // groups, C, P, Q), optimize=True)
-    for p in range(P):
-        for q in range(Q):
-            rows = p * dilation[0] + stride[0] * np.arange(I)
-            columns = q * dilation[1] + stride[1] * np.arange(J)
-            gx[..., rows[:, None], columns] += v[..., p, q]
-    return gx[..., top:top + size[0], left:left + size[1]].reshape(N, groups * C, *size)
-
-
-def conv2d_filter_numpy(x, g, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                        groups=1):
-    """`conv2d_filter` as the formula: windows times g, summed over n, i and j in each group."""
-    N, O, I, J = g.shape
-    v = windows(x, size, stride, padding, dilation)[:, :, :I, :J]
-    v = v.reshape(N, groups, x.shape[1] // groups, *v.shape[2:])
-    g = g.reshape(N, groups, O // groups, I, J)
-    gw = np.einsum("nkcijpq,nkoij->kocpq", v, g, optimize=True)
-    return gw.reshape(O, *gw.shape[2:])
 
 
 def _geometry(function, image, filters, stride, padding, dilation, groups, algo):
@@ -217,7 +187,7 @@ def _columns(x, geometry):
         return
     for first, pixels, columns in _blocks(x.shape, geometry, x.dtype):
         im2col(columns.shape[1], _rows(x), _runs(columns, geometry), x.shape[3], first,
-               geometry.grid[0], geometry.stride, _corner(geometry), geometry.dilation)
+               geometry.grid[0], geometry.stride, geometry.corner, geometry.dilation)
         yield pixels, _as_matrix(columns)
 
 
@@ -267,47 +237,8 @@ def _filter_matrix(w, groups):
     return _by_group(w, groups)
 
 
-def _corner(geometry):
-    return geometry.padding[0][0], geometry.padding[1][0]
-
-
 def _is_depthwise(geometry, channels):
     return geometry.groups == channels > 1
-
-
-def _depthwise(x, w, geometry):
-    """Every input channel is repeated for each of its filters, then meets exactly one."""
-    x = _repeat(x.transpose(0, 2, 3, 1), len(w) // x.shape[1])
-    y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
-    depthwise(y.shape[0] * y.shape[1], x, _taps(w), y, geometry.stride, _corner(geometry), geometry.dilation)
-    return y.transpose(0, 3, 1, 2)
-
-
-def _depthwise_input(g, w, geometry, shape):
-    N, C, H, W = shape
-    gx = np.empty((N, H, W, len(w)), g.dtype)
-    depthwise_input(N * H, g.transpose(0, 2, 3, 1), _taps(w), gx, geometry.stride, _corner(geometry),
-                    geometry.dilation)
-    if len(w) > C:
-        gx = gx.reshape(N, H, W, C, len(w) // C).sum(axis=-1)
-    return gx.transpose(0, 3, 1, 2)
-
-
-def _depthwise_filter(x, g, geometry):
-    x = _repeat(x.transpose(0, 2, 3, 1), g.shape[1] // x.shape[1])
-    partial = np.empty((CHUNKS, *geometry.kernel, g.shape[1]))
-    depthwise_filter(CHUNKS, x, g.transpose(0, 2, 3, 1), partial, geometry.stride,
-                     _corner(geometry), geometry.dilation)
-    gw = partial.sum(axis=0).astype(x.dtype)[:, :, None]        # (P, Q, 1, O)
-    return gw.transpose(3, 2, 0, 1)
-
-
-def _repeat(x, times):
-    return x if times == 1 else np.repeat(x, times, axis=-1)
-
-
-def _taps(w):
-    return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))     # (P, Q, O)
 
 
 @example

@@ -9,6 +9,47 @@ import numpy as np
 
 from .launch import kernel
 
+CHUNKS = 64                         # partial sums of the filter, whatever the number of threads
+
+
+def depthwise_conv(x, w, geometry):
+    """`conv2d` for groups = C: x (N, C, H, W) channels-last, w (O, 1, P, Q)."""
+    x = _repeat(x.transpose(0, 2, 3, 1), len(w) // x.shape[1])
+    y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
+    depthwise(y.shape[0] * y.shape[1], x, _by_tap(w), y, geometry.stride, geometry.corner,
+              geometry.dilation)
+    return y.transpose(0, 3, 1, 2)
+
+
+def depthwise_conv_input(g, w, geometry, shape):
+    """`conv2d_input` for groups = C; `shape` is (N, C, H, W)."""
+    N, C, H, W = shape
+    gx = np.empty((N, H, W, len(w)), g.dtype)
+    depthwise_input(N * H, g.transpose(0, 2, 3, 1), _by_tap(w), gx, geometry.stride,
+                    geometry.corner, geometry.dilation)
+    if len(w) > C:
+        gx = gx.reshape(N, H, W, C, len(w) // C).sum(axis=-1)
+    return gx.transpose(0, 3, 1, 2)
+
+
+def depthwise_conv_filter(x, g, geometry):
+    """`conv2d_filter` for groups = C."""
+    x = _repeat(x.transpose(0, 2, 3, 1), g.shape[1] // x.shape[1])
+    partial = np.empty((CHUNKS, *geometry.kernel, g.shape[1]))  # float64
+    depthwise_filter(CHUNKS, x, g.transpose(0, 2, 3, 1), partial, geometry.stride,
+                     geometry.corner, geometry.dilation)
+    gw = partial.sum(axis=0).astype(x.dtype)[:, :, None]        # (P, Q, 1, O)
+    return gw.transpose(3, 2, 0, 1)
+
+
+def _repeat(x, times):
+    """Every channel once for each of its filters."""
+    return x if times == 1 else np.repeat(x, times, axis=-1)
+
+
+def _by_tap(w):
+    """(O, 1, P, Q) as (P, Q, O)."""
+    return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))
 
 def _shifts(x, y, kernel_size, stride, corner, dilation):
     """For each tap (p, q), matching views of x and of the output grid y, clipped to the image."""

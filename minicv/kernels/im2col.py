@@ -2,10 +2,11 @@
 
     columns[k, r, j, p, q, c] = x[n, i s + p d - top, j s + q d - left, k C/G + c],  0 outside x
 
-A kernel handles a block of output rows: row r of the block is row i = (first + r) mod I of image
-n = (first + r) div I. Images come as rows of numbers (N, H, W C). Columns come as (G, R, J, P, T, E):
-T runs of E contiguous numbers, one per tap q, or a single run where the taps of a row are neighbours.
-An index known to be unsigned needs no test for counting from the end, so these loops vectorize.
+A kernel handles a block of output rows: row r of the block is row i = (first + r) mod I of image n
+= (first + r) div I. Images come as rows of numbers (N, H, W C). Columns come as (G, R, J, P, T, E):
+T runs of E contiguous numbers, one per tap q, or a single run where the taps of a row are
+neighbours. An index known to be unsigned needs no test for counting from the end, so the loops
+vectorize.
 """
 
 import numpy as np
@@ -91,4 +92,5 @@ def col2im(start, stop, columns, x, C, first, I, stride, corner, dilation):
                         for k in range(G):
                             target = w * C + k * E
                             for e in range(max(0, -target), min(E, WC - target)):
-                                x[n, h, np.uint64(target + e)] += columns[k, r, j, p, t, np.uint64(e)]
+                                to = np.uint64(target + e)
+                                x[n, h, to] += columns[k, r, j, p, t, np.uint64(e)]

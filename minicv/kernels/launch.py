@@ -26,7 +26,7 @@ import numpy as np
 
 from . import cache, threads
 
-SERIAL_ELEMENTS = 32768             # below this per thread, starting a thread costs more than it saves
+SERIAL_ELEMENTS = 32768             # fewer for each thread are not worth starting it
 
 _kernels = {}
 _examples = []

@@ -6,8 +6,8 @@ same kernels serve sliding and adaptive pooling:
     max:   y[n, c, i, j] = max  x[n, c, h, w],  h in rows_i, w in columns_j
     mean:  y[n, c, i, j] = sum  x[n, c, h, w] / count[i, j]
 
-A maximum is two steps: choose a pixel (`max_pool` returns `where`, its position h W + w), then gather
-it. Given `where`, `pool_gather` and `pool_scatter` are linear and each other's adjoint.
+A maximum is two steps: choose a pixel (`max_pool` returns `where`, its position h W + w), then
+gather it. Given `where`, `pool_gather` and `pool_scatter` are linear and each other's adjoint.
 Results keep the memory layout of the input.
 """
 
@@ -38,8 +38,8 @@ def max_pool(x, *, size, stride=None, padding=((0, 0), (0, 0)), ceil_mode=False,
     -------
     y : array (N, C, I, J)
     where : int32 array (N, C, I, J)
-        Position h W + w of the maximum in its plane: the first one in reading order among equals, the
-        first NaN if there is one.
+        Position h W + w of the maximum in its plane: the first one in reading order among
+        equals, the first NaN if there is one.
     """
     check_images("max_pool", x=x)
     dilation = pair("max_pool", "dilation", dilation)
@@ -58,8 +58,8 @@ def avg_pool(x, *, size, stride=None, padding=((0, 0), (0, 0)), ceil_mode=False,
              count_include_pad=True):
     """Mean of each window; arguments as in `max_pool`.
 
-    With `count_include_pad` zeros of the padding count as pixels (but not what `ceil_mode` adds after
-    it), else the sum is divided by the number of pixels inside the image.
+    With `count_include_pad` zeros of the padding count as pixels (but not what `ceil_mode` adds
+    after it), else the sum is divided by the number of pixels inside the image.
     """
     check_images("avg_pool", x=x)
     rows, columns, full = _sliding("avg_pool", x.shape, size, stride, padding, ceil_mode, (1, 1))
@@ -71,9 +71,11 @@ def avg_pool_input(g, *, input_size, size, stride=None, padding=((0, 0), (0, 0))
     """Adjoint of `avg_pool`: g (N, C, I, J) to (N, C, H, W) with `input_size` = (H, W)."""
     check_images("avg_pool_input", g=g)
     shape = (*g.shape[:2], *pair("avg_pool_input", "input_size", input_size))
-    rows, columns, full = _sliding("avg_pool_input", shape, size, stride, padding, ceil_mode, (1, 1))
+    rows, columns, full = _sliding("avg_pool_input", shape, size, stride, padding, ceil_mode,
+                                   (1, 1))
     if g.shape[2:] != full.shape:
-        raise ShapeError(f"avg_pool_input: g has shape {g.shape}, expected {shape[:2] + full.shape}")
+        raise ShapeError(f"avg_pool_input: g has shape {g.shape}, "
+                         f"expected {shape[:2] + full.shape}")
     return _mean_windows_input(g, rows, columns, shape[2:], full if count_include_pad else None)
 
 
@@ -146,7 +148,7 @@ def _reach(size, dilation):
 
 
 def _ranges(length, grid, size, stride, padding, dilation):
-    """One axis: ranges (grid, 2) clipped to [0, length), and window lengths clipped to the padding."""
+    """One axis: ranges (grid, 2) clipped to [0, length), and lengths clipped to the padding."""
     start = np.arange(grid, dtype=np.int64) * stride - padding[0]
     low = np.where(start < 0, start + -(start // dilation) * dilation, start)
     end = start + dilation * (size - 1) + 1
@@ -196,7 +198,7 @@ def _pixels(rows, columns):
 
 
 def _covering(ranges, length):
-    """For each position the range of windows that contain it; windows move forward, so it is one."""
+    """For each position the range of windows that contain it; as windows move on, it is one."""
     low, high = ranges.T
     h = np.arange(length)
     return np.stack([np.searchsorted(high, h, "right"), np.searchsorted(low, h, "right")], axis=1)
@@ -213,8 +215,8 @@ def _check_where(function, where, shape):
         raise ShapeError(f"{function}: where is {where.dtype} {where.shape}, expected integers "
                          f"({N}, {C}, I, J)")
     if where.size and not (0 <= where.min() and where.max() < H * W):
-        raise ArgError(f"{function}: where is in [{where.min()}, {where.max()}], expected positions "
-                       f"in [0, {H * W})")
+        raise ArgError(f"{function}: where is in [{where.min()}, {where.max()}], expected "
+                       f"positions in [0, {H * W})")
     return where.astype(_where_dtype(shape), copy=False)
 
 

@@ -14,7 +14,7 @@ def _taps(rows, columns, step):
         for q in range(0, int((columns[:, 1] - columns[:, 0]).max()), step[1]):
             h, w = rows[:, :1] + p, columns[:, 0] + q
             inside = (h < rows[:, 1:]) & (w < columns[:, 1])
-            yield np.where(h < rows[:, 1:], h, 0), np.where(w < columns[:, 1], w, 0), inside[..., None]
+            yield h * (h < rows[:, 1:]), w * (w < columns[:, 1]), inside[..., None]
 
 
 def max_windows_numpy(x, rows, columns, step, y, where):

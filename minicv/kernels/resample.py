@@ -139,7 +139,7 @@ def weighted_rows_numpy(x, start, index, weight, y):
 
 @kernel(twin=weighted_rows_numpy, out="y")
 def weighted_rows(start, stop, x, first, index, weight, y):
-    """An item is one row y[m, i]: the sum of weight[e] x[m, index[e]] over the entries e of row i."""
+    """An item is one row y[m, i]: the sum of weight[e] x[m, index[e]] over entries e of row i."""
     I, K = y.shape[1:]
     for item in range(start, stop):
         m = item // I

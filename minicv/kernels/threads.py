@@ -88,7 +88,8 @@ def _openblas():
     names = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads",
              "openblas_{}_num_threads64_", "openblas_{}_num_threads")
     found = []
-    for path in [*package.parent.glob("numpy.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]:
+    for path in [*package.parent.glob("numpy.libs/*openblas*"),
+                 *package.glob(".dylibs/*openblas*")]:
         with suppress(OSError):
             library = ctypes.CDLL(str(path))
             found += [tuple(getattr(library, name.format(verb)) for verb in ("set", "get"))

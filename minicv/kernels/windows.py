@@ -1,6 +1,6 @@
 """Geometry of sliding windows, shared by convolution, pooling and unfolding.
 
-Output i reads the positions ``i stride - before + p dilation`` for p = 0 .. kernel - 1. All settings
+Output i reads the positions ``i stride - before + p dilation`` for p = 0 .. kernel - 1. Settings
 are (vertical, horizontal) pairs; padding is ((top, bottom), (left, right)).
 """
 

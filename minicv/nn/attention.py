@@ -8,12 +8,12 @@ from ..errors import ShapeError
 from . import init
 from .check import divisible, integer
 from .dropout import Dropout
-from .linear import Linear
+from .linear import Linear, affine
 from .module import Module, Parameter
 
 
 class MultiHeadAttention(Module):
-    r"""Attention in several subspaces at once: :math:`\mathrm{head}_h = \mathrm{softmax}(Q_h K_h^\top / \sqrt{d})\,V_h`.
+    r"""Attention in several subspaces at once, :math:`\mathrm{softmax}(Q_h K_h^\top / \sqrt{d})\,V_h` in head h.
 
     Reference: Vaswani et al., NIPS 2017, §3.2.2. Departures: biases on all projections, as in the authors' code
     for later models and in PyTorch.
@@ -81,8 +81,8 @@ class MultiHeadAttention(Module):
         return [self._affine(x, slice(i * E, (i + 1) * E)) for i, x in enumerate((query, key, value))]
 
     def _affine(self, x, rows):
-        y = x @ self.in_proj_weight[rows].swapaxes(0, 1)
-        return y if self.in_proj_bias is None else y + self.in_proj_bias[rows]
+        bias = None if self.in_proj_bias is None else self.in_proj_bias[rows]
+        return affine(x, self.in_proj_weight[rows], bias)
 
     def _heads(self, x):
         N, L, E = x.shape

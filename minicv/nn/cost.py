@@ -62,7 +62,7 @@ class Cost:
     def __str__(self):
         cells = self._cells()
         widths = [max(len(row[k]) for row in cells) for k in range(6)]
-        lines = ["  ".join(c.ljust(w) if k < 3 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True)))
+        lines = ["  ".join(row[k].ljust(widths[k]) if k < 3 else row[k].rjust(widths[k]) for k in range(6))
                  for row in cells]
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
@@ -150,11 +150,11 @@ def shapes(y):
 
 
 def _einsum(inputs, settings, y):
-    """Product of the sizes of all different indices, as if contracted at once."""
-    terms = settings["subscripts"].replace(" ", "").split("->")[0].split(",")
+    """Product of the sizes of all different labels, as if contracted at once."""
     sizes = {}
-    for term, x in zip(terms, inputs, strict=True):
-        sizes.update(zip(term, x.shape, strict=True))
+    for labels, x in zip(settings["labels"], inputs, strict=True):
+        for label, n in zip(labels, x.shape, strict=True):
+            sizes[label] = max(n, sizes.get(label, 1))
     return math.prod(sizes.values()) * (len(inputs) - 1)
 
 
@@ -162,7 +162,7 @@ MACS = {          # op: (inputs, settings, result) -> multiply-accumulates
     "correlate2d": lambda inputs, settings, y: y.size * math.prod(inputs[1].shape[1:]),
     "conv2d_input": lambda inputs, settings, y: inputs[0].size * math.prod(inputs[1].shape[1:]),
     "matmul": lambda inputs, settings, y: y.size * inputs[0].shape[-1],
-    "einsum": _einsum,
+    "contract": _einsum,
 }
 
 

@@ -27,8 +27,9 @@ class Dropout(Module):
     per_sample = False
 
     def __init__(self, p=0.5, *, rng=None):
+        rng = np.random.default_rng(rng)
         self.p = number(type(self).__name__, "p", p, low=0, high=1)
-        (self.rng,) = np.random.default_rng(rng).spawn(1)
+        (self.rng,) = rng.spawn(1)
 
     def forward(self, x):
         """x of any shape -> the same shape."""

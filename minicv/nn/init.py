@@ -49,7 +49,8 @@ def xavier_uniform(shape, *, rng=None, gain=1.0):
     Reference: Glorot and Bengio, AISTATS 2010, eq. 16.
     """
     bound = number("xavier_uniform", "gain", gain, low=0) * math.sqrt(6 / max(sum(fans(shape)), 1))
-    return np.random.default_rng(rng).uniform(-bound, bound, shape).astype(np.float32)
+    rng = np.random.default_rng(rng)
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
 def xavier_normal(shape, *, rng=None, gain=1.0):
@@ -58,25 +59,28 @@ def xavier_normal(shape, *, rng=None, gain=1.0):
     Reference: Glorot and Bengio, AISTATS 2010, eq. 12.
     """
     std = number("xavier_normal", "gain", gain, low=0) * math.sqrt(2 / max(sum(fans(shape)), 1))
-    return np.random.default_rng(rng).normal(0, std, shape).astype(np.float32)
+    rng = np.random.default_rng(rng)
+    return rng.normal(0, std, shape).astype(np.float32)
 
 
-def he_uniform(shape, *, rng=None, gain=math.sqrt(2), mode="fan_in", groups=1):
+def he_uniform(shape, *, rng=None, gain=GAINS["relu"], mode="fan_in", groups=1):
     r"""U(-a, a) with :math:`a = \text{gain} \sqrt{3/\text{fan}}`, i.e. variance gain²/fan.
 
     Reference: He et al., ICCV 2015, eq. 10 (`mode` "fan_in") and eq. 14 ("fan_out").
     """
     bound = math.sqrt(3) * _he_std("he_uniform", shape, gain, mode, groups)
-    return np.random.default_rng(rng).uniform(-bound, bound, shape).astype(np.float32)
+    rng = np.random.default_rng(rng)
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
-def he_normal(shape, *, rng=None, gain=math.sqrt(2), mode="fan_in", groups=1):
+def he_normal(shape, *, rng=None, gain=GAINS["relu"], mode="fan_in", groups=1):
     r"""N(0, s²) with :math:`s = \text{gain} / \sqrt{\text{fan}}`.
 
     Reference: He et al., ICCV 2015, eq. 10 and 14.
     """
     std = _he_std("he_normal", shape, gain, mode, groups)
-    return np.random.default_rng(rng).normal(0, std, shape).astype(np.float32)
+    rng = np.random.default_rng(rng)
+    return rng.normal(0, std, shape).astype(np.float32)
 
 
 def _he_std(where, shape, gain, mode, groups):
@@ -92,14 +96,16 @@ def _he_std(where, shape, gain, mode, groups):
 def normal(shape, *, rng=None, std=1.0, mean=0.0):
     """N(mean, std²)."""
     std = number("normal", "std", std, low=0)
-    return np.random.default_rng(rng).normal(mean, std, shape).astype(np.float32)
+    rng = np.random.default_rng(rng)
+    return rng.normal(mean, std, shape).astype(np.float32)
 
 
 def uniform(shape, *, rng=None, low=0.0, high=1.0):
     """U(low, high)."""
     if not low <= high:
         raise ArgError(f"uniform: low is {low}, expected at most high = {high}")
-    return np.random.default_rng(rng).uniform(low, high, shape).astype(np.float32)
+    rng = np.random.default_rng(rng)
+    return rng.uniform(low, high, shape).astype(np.float32)
 
 
 def truncated_normal(shape, *, rng=None, std=0.02, cut=2.0):

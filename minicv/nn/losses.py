@@ -17,8 +17,10 @@ from ..autograd.elementwise import absolute, exp, sigmoid, softplus, where
 from ..autograd.index import take_along_axis
 from ..autograd.op import array
 from ..autograd.reduce import logsumexp, mean, sum
+from ..autograd.softmax import log_softmax
 from ..errors import ArgError, DTypeError, ShapeError
 from .check import choice, floating, number
+from .nll import softmax_nll
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -59,21 +61,20 @@ def cross_entropy(logits, target, *, weight=None, label_smoothing=0.0, ignore_in
     weight = _class_weights(weight, logits)
     kept = target != ignore_index
     t = np.where(kept, target, 0)                                               # (N, ...)
-    lse = logsumexp(logits, axis=1)                                             # (N, ...)
-    loss = lse - take_along_axis(logits, t[:, None], axis=1)[:, 0]
-    share = np.ones(t.shape, logits.dtype) if weight is None else weight[t]
+    share = kept.astype(logits.dtype) if weight is None else np.where(kept, weight[t], 0)
+    loss = softmax_nll(logits, target=t)                                        # (N, ...)
     loss = loss if weight is None else loss * share
     if smooth:
-        loss = (1 - smooth) * loss + smooth * _uniform_part(logits, lse, weight)
-    return _reduce("cross_entropy", where(kept, loss, 0.0), reduction, float(share[kept].sum(dtype=np.float64)))
+        loss = (1 - smooth) * loss + smooth * _uniform_part(logits, weight)
+    return _reduce("cross_entropy", where(kept, loss, 0.0), reduction, float(share.sum(dtype=np.float64)))
 
 
-def _uniform_part(logits, lse, weight):
-    """Cross-entropy against the uniform distribution, classes weighted: 1/K sum_k w_k (lse - z_k)."""
-    if weight is None:
-        return lse - mean(logits, axis=1)
-    w = weight.reshape(1, -1, *(1,) * (logits.ndim - 2))
-    return lse * float(weight.mean(dtype=np.float64)) - mean(logits * w, axis=1)
+def _uniform_part(logits, weight):
+    """Cross-entropy against the uniform distribution, classes weighted: -1/K sum_k w_k log softmax(z)_k."""
+    log_p = log_softmax(logits, axis=1)
+    if weight is not None:
+        log_p = log_p * weight.reshape(1, -1, *(1,) * (logits.ndim - 2))
+    return -mean(log_p, axis=1)
 
 
 def check_target(where, logits, target, ignore_index=-1):

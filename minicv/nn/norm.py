@@ -82,7 +82,7 @@ class BatchNorm2d(_BatchNorm):
         In training with one value per channel, which has no variance (L11).
 
     >>> x = np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2)
-    >>> float(BatchNorm2d(1)(x).mean())
+    >>> BatchNorm2d(1)(x).mean().item()
     0.0
     """
 

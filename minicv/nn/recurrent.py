@@ -21,6 +21,7 @@ from ..autograd.shape import concat, stack
 from ..errors import ShapeError
 from . import init
 from .check import integer
+from .linear import affine
 from .module import Module, Parameter
 
 # One step ----------------------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ def gru_step(projected, state, weight_hh, bias_hh):
     """Next state (h',) of a GRU from the projected input W_i x + b_i (N, 3 H) and the state (h,), h (N, H)."""
     (h,) = state
     H = h.shape[1]
-    recurrent = _affine(h, weight_hh, bias_hh)                         # (N, 3 H)
+    recurrent = affine(h, weight_hh, bias_hh)                         # (N, 3 H)
     r = sigmoid(projected[:, :H] + recurrent[:, :H])
     z = sigmoid(projected[:, H:2 * H] + recurrent[:, H:2 * H])
     n = tanh(projected[:, 2 * H:] + r * recurrent[:, 2 * H:])
@@ -41,15 +42,10 @@ def lstm_step(projected, state, weight_hh, bias_hh):
     """Next state (h', c') of an LSTM from W_i x + b_i (N, 4 H) and the state (h, c), each (N, H)."""
     h, c = state
     H = h.shape[1]
-    a = projected + _affine(h, weight_hh, bias_hh)                     # (N, 4 H)
+    a = projected + affine(h, weight_hh, bias_hh)                     # (N, 4 H)
     i, f, o = (sigmoid(a[:, k * H:(k + 1) * H]) for k in (0, 1, 3))
     c = f * c + i * tanh(a[:, 2 * H:3 * H])
     return o * tanh(c), c
-
-
-def _affine(x, weight, bias):
-    y = x @ weight.swapaxes(0, 1)
-    return y if bias is None else y + bias
 
 
 class _Cell(Module):
@@ -66,7 +62,7 @@ class _Cell(Module):
         _check_input(self, x, 2, "(N, D)")
         shape = (x.shape[0], self.hidden_size)
         state = _start(type(self).__name__, x, state, self.states, shape)
-        return type(self).step(_affine(x, self.weight_ih, self.bias_ih), state, self.weight_hh, self.bias_hh)
+        return type(self).step(affine(x, self.weight_ih, self.bias_ih), state, self.weight_hh, self.bias_hh)
 
     def extra_repr(self):
         """Sizes."""
@@ -139,7 +135,7 @@ class _Recurrent(Module):
 
     def _scan(self, x, suffix, state, backwards):
         """One direction of one layer: outputs (N, T, H) in the order of time, and the last state."""
-        projected = _affine(x, getattr(self, "weight_ih" + suffix), getattr(self, "bias_ih" + suffix))
+        projected = affine(x, getattr(self, "weight_ih" + suffix), getattr(self, "bias_ih" + suffix))
         weight, bias = getattr(self, "weight_hh" + suffix), getattr(self, "bias_hh" + suffix)
         outputs = []
         for t in reversed(range(x.shape[1])) if backwards else range(x.shape[1]):

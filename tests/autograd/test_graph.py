@@ -90,14 +90,14 @@ def _random_graph(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_boxes_never_overlap_and_stay_inside(seed):
+def test_boxes_keep_a_distance_and_stay_inside(seed):
     svg = graph(_random_graph(seed))
     root, drawn = ElementTree.fromstring(svg), boxes(svg)
     width, height = float(root.get("width")), float(root.get("height"))
     for i, (_, x, y, w, h) in enumerate(drawn):
         assert x >= 0 and y >= 0 and x + w <= width and y + h <= height
         for _, x2, y2, w2, h2 in drawn[:i]:
-            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+            assert x + w + 10 <= x2 or x2 + w2 + 10 <= x or y + h + 10 <= y2 or y2 + h2 + 10 <= y
 
 
 def test_the_same_graph_gives_the_same_bytes():

@@ -18,11 +18,14 @@ SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 
 @st.composite
 def arrays_and_indices(draw):
-    """An array of distinct values and a valid index: basic, integer arrays, masks, and mixtures."""
+    """An array of distinct values and a valid index: basic, whole rows, integer arrays, masks, and mixtures."""
     shape = draw(SHAPES)
-    kind = draw(st.sampled_from(["basic", "integers", "mask", "mixed"]))
+    kind = draw(st.sampled_from(["basic", "rows", "integers", "mask", "mixed"]))
     if kind == "basic":
         index = draw(hnp.basic_indices(shape, allow_newaxis=True))
+    elif kind == "rows":
+        index = draw(hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=4),
+                                elements=st.integers(-shape[0], shape[0] - 1)))
     elif kind == "integers":
         index = draw(hnp.integer_array_indices(shape))
     elif kind == "mask":
@@ -81,12 +84,17 @@ def test_a_float32_gradient_adds_many_small_terms_exactly():
     g = np.full(2**16, 1 + 2**-12, np.float32)
     g[0] = 2**24
     total = scatter_add(g, index=np.zeros(len(g), np.int64), shape=(1,))
-    assert total.dtype == np.float32 and total[0] == np.float32(np.sum(g, dtype=np.float64))
+    exact = np.float32(np.sum(g, dtype=np.float64))
+    assert total.dtype == np.float32 and total[0] == exact
+    rows = scatter_add(np.stack([g, -g], axis=1), index=np.ones(len(g), np.int64), shape=(3, 2))
+    assert rows.dtype == np.float32 and rows.tolist() == [[0, 0], [exact, -exact], [0, 0]]
 
 
 def test_scatter_add_of_integers_stays_integer():
     y = scatter_add(np.array([1, 2, 3]), index=np.array([1, 1, 0]), shape=(2,))
     assert y.dtype == np.int64 and y.tolist() == [3, 3]
+    y = scatter_add(np.array([[1, 2], [3, 4]]), index=np.array([-1, 1]), shape=(2, 2))
+    assert y.dtype == np.int64 and y.tolist() == [[0, 0], [4, 6]]
 
 
 def test_take_along_axis_agrees_with_NumPy_and_copies_its_index():

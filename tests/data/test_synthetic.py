@@ -144,6 +144,8 @@ def test_the_mask_is_where_the_colour_is():
                 fit, *_ = np.linalg.lstsq(plane[far], channel[far], rcond=None)
                 assert np.abs(plane @ fit - channel)[far].max() < 1e-6
                 assert np.abs(plane @ fit - channel)[deep].min() > 0.02
+                cover = (channel - plane @ fit) / (channel[deep][0] - plane @ fit)
+                np.testing.assert_array_equal(cover > 0.5, sample["mask"].ravel())
     assert planes > 50
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from minicv.data.transforms import (
     Compose,
+    _bilinear,
     normalize,
     random_affine,
     random_crop,
@@ -170,6 +171,21 @@ def test_affine_moves_a_linear_picture_exactly():
         assert abs(angle) <= 0.2 + 1e-9
         slope = forward[0, 1] * np.cos(angle) + forward[1, 1] * np.sin(angle)
         assert abs(slope) <= 0.1 + 1e-9
+
+
+def test_interpolation_is_the_weighted_mean_of_four_centres():
+    """Loops: pixel (i, j) has its centre at (i + 1/2, j + 1/2) and weight (1 - |dx|)(1 - |dy|)."""
+    rng = np.random.default_rng(0)
+    image = rng.random((2, 5, 6))
+    x, y = rng.uniform(-2, 8, (2, 40))
+    expected = np.zeros((2, 40))
+    for k in range(40):
+        for i in range(5):
+            for j in range(6):
+                weight = max(0, 1 - abs(x[k] - j - 0.5)) * max(0, 1 - abs(y[k] - i - 0.5))
+                expected[:, k] += weight * image[:, i, j]
+    square = _bilinear(image, x.reshape(5, 8), y.reshape(5, 8))
+    np.testing.assert_allclose(square.reshape(2, 40), expected, atol=1e-12)
 
 
 def test_affine_moves_masks_with_the_image():

@@ -1,10 +1,10 @@
 """Convolution kernels.
 
-Proved here: the three functions equal their definition as loops and their NumPy twins for odd sizes,
-strides, asymmetric padding, dilation and groups; they are each other's adjoints (1e-12); groups
-concatenate, strides subsample, dilation is a filter with zeros, batches split; float32 stays within
-the error of a matrix product; outputs are channels-last whatever the input; bad input is refused
-(L1, L2, L3, L4, L10) and the workspace is bounded (L26).
+Proved here: the three functions equal their definition as loops and their NumPy twins for odd
+sizes, strides, asymmetric padding, dilation and groups; they are each other's adjoints (1e-12);
+groups concatenate, strides subsample, dilation is a filter with zeros, batches split; float32 stays
+within the error of a matrix product; outputs are channels-last whatever the input; bad input is
+refused (L1, L2, L3, L4, L10) and the workspace is bounded (L26).
 """
 
 import tracemalloc
@@ -156,8 +156,8 @@ def test_a_batch_is_its_images_one_by_one():
 
 def test_shifting_the_image_shifts_the_result():
     x, w, _, _ = example(CASES[0])
-    np.testing.assert_allclose(K.conv2d(np.roll(x, 1, axis=3), w)[..., 1:], K.conv2d(x, w)[..., :-1],
-                               atol=1e-12)
+    shifted = K.conv2d(np.roll(x, 1, axis=3), w)
+    np.testing.assert_allclose(shifted[..., 1:], K.conv2d(x, w)[..., :-1], atol=1e-12)
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[3], CASES[4], CASES[6]], ids=str)

@@ -1,9 +1,9 @@
 """How kernels are launched.
 
-Proved here: importing loads no Numba; JIT, plain Python and NumPy lanes agree, integers exactly (T7,
-N10); any number of threads gives the same bytes (T2, N5); two Python threads at once and a fork after
-a kernel are safe (N1, N3); the cache is private, heals itself and is not needed (M11, M12, M13, N6);
-one signature per dtype (N8); warmup reaches every kernel; thread settings.
+Proved here: importing loads no Numba; JIT, plain Python and NumPy lanes agree, integers exactly
+(T7, N10); any number of threads gives the same bytes (T2, N5); two Python threads at once and a
+fork after a kernel are safe (N1, N3); the cache is private, heals itself and is not needed (M11,
+M12, M13, N6); one signature per dtype (N8); warmup reaches every kernel; thread settings.
 """
 
 import os
@@ -41,14 +41,15 @@ def test_importing_kernels_does_not_import_numba():
     assert run(code) == (0, "set()\n")
 
 
-@pytest.mark.parametrize("env", [dict(MINICV_KERNELS="numpy"), dict(NUMBA_DISABLE_JIT="1")], ids=str)
+@pytest.mark.parametrize(
+    "env", [dict(MINICV_KERNELS="numpy"), dict(NUMBA_DISABLE_JIT="1")], ids=str)
 def test_lanes_without_the_compiler_agree(env, tmp_path):
     """T7, N10, M8."""
     code, output = run(LANES, tmp_path / "out.npz", **env)
     assert code == 0, output
     with np.load(tmp_path / "out.npz") as stored:
         for name, value in everything().items():
-            tolerance = 0 if value.dtype.kind == "i" else 2e-6 if value.dtype == np.float32 else 1e-13
+            tolerance = {"int32": 0, "float32": 2e-6, "float64": 1e-13}[value.dtype.name]
             np.testing.assert_allclose(stored[name], value, rtol=0, err_msg=name,
                                        atol=tolerance * max(1, abs(value).max()))
             assert stored[name].dtype == value.dtype
@@ -70,7 +71,8 @@ def test_the_number_of_threads_does_not_change_a_byte(dtype, monkeypatch):
     """T2, N5: with threads for every launch, small or large; BLAS is kept at one thread."""
     shared = []
     share = launch.share
-    monkeypatch.setattr(launch, "share", lambda f, calls: (shared.append(len(calls)), share(f, calls)))
+    monkeypatch.setattr(
+        launch, "share", lambda f, calls: (shared.append(len(calls)), share(f, calls)))
     with K.deterministic():
         monkeypatch.setattr(threads, "_chosen", 1)
         expected = compute(dtype, scale=4)
@@ -226,10 +228,25 @@ def test_one_signature_per_dtype_whatever_the_memory(monkeypatch):
 def test_warmup_reaches_every_kernel_in_both_dtypes():
     K.warmup()
     assert "im2col.im2col" in K.kernel_names() and K.kernel_names() == sorted(K.kernel_names())
-    ours = {"im2col", "depthwise", "pool_loops", "resample", "sample"}
+    ours = {"im2col", "depthwise", "pool_loops", "resample", "taps"}
     for name in (n for n in K.kernel_names() if n.split(".")[0] in ours):
         kinds = str(launch.get_kernel(name).signatures())
         assert "float32" in kinds and "float64" in kinds, name
+
+
+def test_a_kernel_without_items_is_called_as_it_is():
+    def body(x, y):
+        total = 0
+        for i in range(len(x)):
+            total += x[i]
+            y[i] = total
+
+    made = launch.Kernel(body, lambda x, y: np.cumsum(x, out=y), ["y"], parallel=False)
+    for x in (np.arange(5), np.arange(9)[::2], np.arange(5) + 0.5):
+        y = np.empty(5, x.dtype)
+        made(x, y)
+        assert np.array_equal(y, np.cumsum(x))
+    assert len(made.signatures()) == 2
 
 
 def test_a_kernel_that_raises_is_not_hidden():

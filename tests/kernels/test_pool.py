@@ -1,8 +1,9 @@
 """Pooling kernels.
 
-Proved here: maximum and mean equal their definition as loops over windows, with ceil_mode, dilation,
-asymmetric padding and adaptive grids; first-index ties, NaN and -inf (D10, L9); window rules (D9, L7);
-divisors (L8); gather and scatter are adjoint, the mean has the right adjoint; layouts are kept.
+Proved here: maximum and mean equal their definition as loops over windows, with ceil_mode,
+dilation, asymmetric padding and adaptive grids; first-index ties, NaN and -inf (D10, L9); window
+rules (D9, L7); divisors (L8); gather and scatter are adjoint, the mean has the right adjoint;
+layouts are kept.
 """
 
 import itertools
@@ -27,7 +28,8 @@ CASES = [  # H, W, settings
 ]
 DILATED = [
     (9, 8, dict(size=(3, 2), stride=(1, 2), dilation=(2, 3))),
-    (9, 9, dict(size=(3, 3), stride=(2, 2), padding=((2, 1), (0, 2)), dilation=(2, 2), ceil_mode=True)),
+    (9, 9, dict(size=(3, 3), stride=(2, 2), padding=((2, 1), (0, 2)), dilation=(2, 2),
+                ceil_mode=True)),
 ]
 
 
@@ -46,7 +48,8 @@ def axis_windows(length, size, stride, pad, dilation, ceil_mode):
         start = i * stride - pad[0]
         end = start + dilation * (size - 1) + 1
         complete = end <= length + pad[1]
-        if not complete and not (ceil_mode and start < length and outputs[-1][-1] < length + pad[1] - 1):
+        needed = outputs and start < length and outputs[-1][-1] < length + pad[1] - 1
+        if not complete and not (ceil_mode and needed):
             return outputs
         outputs.append([start + p * dilation for p in range(size)])
 
@@ -187,7 +190,7 @@ def test_gather_follows_where_and_scatter_is_its_adjoint(layout):
     x = layout(image(7, 8))
     y, where = K.max_pool(x, size=3, stride=1)                  # overlapping: places repeat
     assert np.array_equal(K.pool_gather(x, where), y)
-    other = image(7, 8, seed=1)                                 # any layout of x may meet any of where
+    other = image(7, 8, seed=1)             # any layout of x may meet any layout of where
     gathered = K.pool_gather(other, where)
     for n, c, i, j in np.ndindex(where.shape):
         assert gathered[n, c, i, j] == other[n, c].flat[where[n, c, i, j]]

@@ -13,7 +13,7 @@ import pytest
 
 from minicv import kernels as K
 from minicv.errors import ArgError, DTypeError, ShapeError
-from minicv.kernels import resample, sample
+from minicv.kernels import resample, taps
 
 pytestmark = pytest.mark.ch5
 SETTINGS = [("nearest", False), ("bilinear", False), ("bilinear", True), ("bicubic", False),
@@ -58,7 +58,8 @@ def test_resize_equals_the_definition_and_has_an_adjoint(mode, corners, size, la
     rows, columns = ([weights_at(i, n, k, mode, corners) for i in range(k)]
                      for n, k in zip((5, 4), size))
     for i, j in np.ndindex(size):
-        expected = sum(a * b * x[:, :, h, w] for h, a in rows[i].items() for w, b in columns[j].items())
+        expected = sum(a * b * x[:, :, h, w]
+                       for h, a in rows[i].items() for w, b in columns[j].items())
         np.testing.assert_allclose(y[:, :, i, j], expected, atol=1e-13)
     g = layout(np.random.default_rng(1).standard_normal(y.shape))
     gx = K.resize_input(g, (5, 4), mode=mode, align_corners=corners)
@@ -156,7 +157,8 @@ def test_gradient_of_the_grid_equals_central_differences(mode, padding, corners)
     for a in (0, 1):
         step = np.zeros(2)
         step[a] = 1e-6
-        change = K.grid_sample(x, grid + step, **settings) - K.grid_sample(x, grid - step, **settings)
+        change = (K.grid_sample(x, grid + step, **settings)
+                  - K.grid_sample(x, grid - step, **settings))
         np.testing.assert_allclose(gradient[..., a], (g * change).sum(axis=1) / 2e-6, atol=1e-8)
 
 
@@ -201,9 +203,9 @@ def test_twins_of_the_taps(dtype):
     x, g = (rng.standard_normal((2, n, 5)).astype(dtype) for n in (6, 4))
     index, weight = rng.integers(-1, 6, (2, 4, 3)), rng.standard_normal((2, 4, 3)).astype(dtype)
     for kernel, count, args, shape, rest, kind in (
-            (sample.gather_taps, 8, (x, index, weight), g.shape, (), dtype),
-            (sample.scatter_taps, 6, (g, index, weight), x.shape, (2,), dtype),
-            (sample.dot_taps, 8, (g, x, index), index.shape, (), np.float64)):
+            (taps.gather_taps, 8, (x, index, weight), g.shape, (), dtype),
+            (taps.scatter_taps, 6, (g, index, weight), x.shape, (2,), dtype),
+            (taps.dot_taps, 8, (g, x, index), index.shape, (), np.float64)):
         a, b = np.empty(shape, kind), np.empty(shape, kind)
         kernel(count, *args, a, *rest)
         kernel.twin(*args, b, *rest)

@@ -1,12 +1,17 @@
-"""Costs: MACs against loops and published networks, functional calls counted, receptive fields measured by gradients."""
+"""Costs: what is proved here.
 
-import networks
+MACs agree with loops, formulas and a published network; functional calls count; receptive fields are where the
+gradient is not zero.
+"""
+
+from . import networks
 import numpy as np
 import pytest
 
 from minicv import nn
 from minicv.autograd import Tensor
 from minicv.autograd.conv import conv2d
+from minicv.autograd.linalg import einsum
 from minicv.errors import ArgError, ShapeError
 
 
@@ -56,6 +61,13 @@ def test_functional_calls_count_and_uncalled_modules_show():
             return conv2d(x, np.ones((2, 3, 1, 1), np.float32))
     total = nn.cost(Net(), (1, 3, 4, 4))
     assert total.macs == 96 and total.parameters == 24 and total["a"].output is None
+
+
+def test_einsum_counts_one_product_for_each_combination_of_labels():
+    class Net(nn.Module):
+        def forward(self, x):
+            return einsum("...qd,...kd->...qk", x, x[:1])
+    assert nn.cost(Net(), (2, 5, 3)).macs == 2 * 5 * 5 * 3
 
 
 def test_a_shared_layer_has_its_parameters_once_and_its_macs_for_each_call():
@@ -112,7 +124,8 @@ def measured(layers, size=61):
 
 @pytest.mark.parametrize("make", [
     lambda: [nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 3)],
-    lambda: [nn.Conv2d(1, 2, 3, padding=1, stride=2), nn.BatchNorm2d(2).eval(), nn.Conv2d(2, 1, (1, 5), padding=(0, 2))],
+    lambda: [nn.Conv2d(1, 2, 3, padding=1, stride=2), nn.BatchNorm2d(2).eval(),
+             nn.Conv2d(2, 1, (1, 5), padding=(0, 2))],
     lambda: [nn.Conv2d(1, 2, 3, dilation=4, padding=4), nn.AvgPool2d(2), nn.Conv2d(2, 1, 3, padding="same")],
     lambda: [nn.AvgPool2d(3, stride=2, padding=1), nn.Conv2d(1, 1, 2, padding="same"), nn.Tanh()],
 ])

@@ -26,7 +26,8 @@ LAYERS = [          # layer (given rng), input shape, output shape
      IMAGE, (2, 6, 2, 3)),
     (lambda r: nn.Conv2d(4, 4, 2, padding="same", dilation=2, groups=4, bias=False, rng=r), IMAGE, IMAGE),
     (lambda r: nn.ConvTranspose2d(4, 2, 2, stride=2, rng=r), IMAGE, (2, 2, 8, 6)),
-    (lambda r: nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, groups=2, rng=r), IMAGE, (2, 4, 8, 6)),
+    (lambda r: nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, groups=2, rng=r),
+     IMAGE, (2, 4, 8, 6)),
     (lambda r: nn.Conv1d(3, 2, 2, stride=2, padding=1, rng=r), (2, 3, 4), (2, 2, 3)),
     (lambda r: nn.Conv1d(3, 3, 3, padding="same", groups=3, rng=r), (2, 3, 4), (2, 3, 4)),
     (lambda r: nn.BatchNorm2d(4), IMAGE, IMAGE),
@@ -225,7 +226,8 @@ REFUSED = [
     (lambda: nn.Upsample(), ArgError, "size and scale"),
     (lambda: nn.Upsample(scale=2, mode="cubic"), ArgError, "mode is 'cubic'"),
     (lambda: nn.Upsample(scale=-2), ArgError, "scale is -2"),
-    (lambda: nn.Linear(4, 2)(np.ones((2, 3), np.float32)), ShapeError, r"Linear: x has shape \(2, 3\), expected \(..., 4\)"),
+    (lambda: nn.Linear(4, 2)(np.ones((2, 3), np.float32)), ShapeError,
+     r"Linear: x has shape \(2, 3\), expected \(..., 4\)"),
     (lambda: nn.BatchNorm2d(3)(np.ones((2, 4, 4, 3), np.float32)), ShapeError, "channels-last"),                   # L10
     (lambda: nn.BatchNorm2d(3)(np.ones((2, 3), np.float32)), ShapeError, r"expected \(N, C, H, W\)"),
     (lambda: nn.Conv2d(3, 2, 3)(np.ones((3, 8, 8), np.float32)), ShapeError, "4-D"),
@@ -239,7 +241,8 @@ REFUSED = [
     (lambda: nn.GRU(3, 2)(np.ones((2, 4), np.float32)), ShapeError, r"GRU: x has shape \(2, 4\), expected \(N, T, D\)"),
     (lambda: nn.GRU(3, 2)(np.ones((2, 0, 3), np.float32)), ShapeError, r"\(2, 0, 3\)"),
     (lambda: nn.LSTM(3, 2)(np.ones((2, 4, 3), np.float32), np.ones((1, 2, 2))), ShapeError, "expected 2 of"),
-    (lambda: nn.LSTMCell(3, 2)(np.ones((2, 3), np.float32), (np.ones((2, 2)), np.ones((2, 3)))), ShapeError, r"\(2, 3\)"),
+    (lambda: nn.LSTMCell(3, 2)(np.ones((2, 3), np.float32), (np.ones((2, 2)), np.ones((2, 3)))), ShapeError,
+     r"\(2, 3\)"),
 ]
 
 

@@ -162,7 +162,8 @@ def test_one_error_lists_every_difference_and_changes_nothing():
     """W9, with the broadcastable shape of old PyTorch among the faults."""
     net = Sequential(Linear(2, 3, rng=0), Linear(3, 1, rng=1))
     before = {k: v.copy() for k, v in net.state_dict().items()}
-    bad = {"0.weight": np.zeros((3, 2)), "0.bias": np.zeros(1, np.float32), "typo": np.zeros(1), "1.bias": before["1.bias"]}
+    bad = {"0.weight": np.zeros((3, 2)), "0.bias": np.zeros(1, np.float32), "typo": np.zeros(1),
+           "1.bias": before["1.bias"]}
     with pytest.raises(CheckpointError) as caught:
         net.load_state_dict(bad)
     assert str(caught.value).splitlines()[1:] == [

@@ -3,7 +3,7 @@
 DESIGN section 3: inside networks activations are channels-last in memory, on purpose and not by luck.
 """
 
-import networks
+from . import networks
 import numpy as np
 import pytest
 

@@ -3,7 +3,7 @@
 The state of a PyTorch layer is loaded by name, strictly, and the results are compared in float32.
 """
 
-import networks
+from . import networks
 import numpy as np
 import pytest
 
@@ -33,7 +33,8 @@ PAIRS = [
     (lambda: nn.LocalResponseNorm(3, alpha=0.2), lambda: torch.nn.LocalResponseNorm(3, alpha=0.2), IMAGE),
     (lambda: nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True),
      lambda: torch.nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True), IMAGE),
-    (lambda: nn.AvgPool2d(2, padding=1, ceil_mode=True), lambda: torch.nn.AvgPool2d(2, padding=1, ceil_mode=True), IMAGE),
+    (lambda: nn.AvgPool2d(2, padding=1, ceil_mode=True),
+     lambda: torch.nn.AvgPool2d(2, padding=1, ceil_mode=True), IMAGE),
     (lambda: nn.AdaptiveAvgPool2d((4, 3)), lambda: torch.nn.AdaptiveAvgPool2d((4, 3)), IMAGE),
     (lambda: nn.AdaptiveMaxPool2d((4, 3)), lambda: torch.nn.AdaptiveMaxPool2d((4, 3)), IMAGE),
     (lambda: nn.Upsample(scale=2), lambda: torch.nn.Upsample(scale_factor=2, mode="bilinear"), IMAGE),
@@ -43,8 +44,10 @@ PAIRS = [
     (lambda: nn.ELU(0.5), lambda: torch.nn.ELU(0.5), IMAGE), (lambda: nn.GELU(), lambda: torch.nn.GELU(), IMAGE),
     (lambda: nn.GELU(approximate="tanh"), lambda: torch.nn.GELU(approximate="tanh"), IMAGE),
     (lambda: nn.SiLU(), lambda: torch.nn.SiLU(), IMAGE), (lambda: nn.Hardswish(), lambda: torch.nn.Hardswish(), IMAGE),
-    (lambda: nn.Hardsigmoid(), lambda: torch.nn.Hardsigmoid(), IMAGE), (lambda: nn.Mish(), lambda: torch.nn.Mish(), IMAGE),
-    (lambda: nn.Softmax(1), lambda: torch.nn.Softmax(1), IMAGE), (lambda: nn.Flatten(), lambda: torch.nn.Flatten(), IMAGE),
+    (lambda: nn.Hardsigmoid(), lambda: torch.nn.Hardsigmoid(), IMAGE),
+    (lambda: nn.Mish(), lambda: torch.nn.Mish(), IMAGE),
+    (lambda: nn.Softmax(1), lambda: torch.nn.Softmax(1), IMAGE),
+    (lambda: nn.Flatten(), lambda: torch.nn.Flatten(), IMAGE),
     (lambda: nn.GRUCell(6, 3), lambda: torch.nn.GRUCell(6, 3), (5, 6)),
     (lambda: nn.LSTMCell(6, 3), lambda: torch.nn.LSTMCell(6, 3), (5, 6)),
     (lambda: nn.GRU(6, 3, num_layers=2, bidirectional=True),

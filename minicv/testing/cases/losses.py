@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import ArgError, DTypeError, ShapeError
 from ...nn import losses as L
+from ...nn.nll import softmax_nll
 from ..registry import Bad, OpSpec, Sample
 
 
@@ -141,7 +142,8 @@ def _class_samples(rng):
             Sample((x, t), {"label_smoothing": 1.0}), Sample((x, t), {"weight": np.array([0.0, 1.0, 2.0])}),
             Sample((rng.standard_normal((1, 1)), np.array([0])), {}, "one class"),
             Sample((x, np.array([0, 255, 1, 2])), {"ignore_index": 255}),
-            Sample((np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([1, 1])), {"reduction": "none"}, "huge; forward only"),
+            Sample((np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([1, 1])), {"reduction": "none"},
+                   "huge; forward only"),
             Sample((np.zeros((0, 3)), np.zeros(0, int)), {"reduction": "sum"}, "empty")]
 
 
@@ -162,7 +164,20 @@ def _class_errors(margin=False):
 
 
 def _class_specs():
-    return [OpSpec(L.cross_entropy, cross_entropy, _class_samples, _class_errors)]
+    return [OpSpec(L.cross_entropy, cross_entropy, _class_samples, _class_errors),
+            OpSpec(softmax_nll, _nll, _nll_samples)]
+
+
+def _nll(x, *, target):
+    return cross_entropy(x, target, reduction="none")
+
+
+def _nll_samples(rng):
+    def one(*shape):
+        target = rng.integers(0, shape[1], shape[:1] + shape[2:])
+        return Sample((rng.standard_normal(shape),), {"target": target})
+    huge = Sample((np.array([[1e4, -1e4, 0.0]]),), {"target": np.array([1])}, "huge; forward only")
+    return [one(4, 3), one(2, 3, 2, 2), one(1, 1), one(1, 5), one(5, 1), one(2, 4, 3), one(0, 3), huge]
 
 
 def _binary_samples(rng):
@@ -223,8 +238,10 @@ def _hinge_samples(rng):
 
 def _hinge_errors():
     x, y = np.zeros((2, 1)), np.ones((2, 1))
-    return [Bad((x, y[:, 0]), {}, ShapeError, "target has shape"), Bad((x, 0 * y), {}, ArgError, r"target\[0, 0\] is 0"),
-            Bad((x, y), {"margin": -1}, ArgError, "margin is -1"), Bad((x, y), {"reduction": ""}, ArgError, "reduction"),
+    return [Bad((x, y[:, 0]), {}, ShapeError, "target has shape"),
+            Bad((x, 0 * y), {}, ArgError, r"target\[0, 0\] is 0"),
+            Bad((x, y), {"margin": -1}, ArgError, "margin is -1"),
+            Bad((x, y), {"reduction": ""}, ArgError, "reduction is ''"),
             Bad((x.astype(int), y), {}, DTypeError, "scores has dtype int64")]
 
 
@@ -275,7 +292,8 @@ def _regression_specs():
 def _kl_samples(rng):
     p, q = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
     maps = rng.standard_normal((2, 2, 3, 2)), rng.standard_normal((2, 2, 3, 2))
-    return [*_reductions((p, q)), *_reductions(maps, axis=1), Sample((p, p.copy()), {}, "equal"), Sample((p[0], q[0]), {}),
+    return [*_reductions((p, q)), *_reductions(maps, axis=1), Sample((p, p.copy()), {}, "equal"),
+            Sample((p[0], q[0]), {}),
             Sample((30 * p, 30 * q), {}, "sharp; forward only"), Sample((p[:0], q[:0]), {"reduction": "sum"}, "empty")]
 
 

@@ -11,7 +11,8 @@ def _dropout_ref(x, p=0.5, rng=None, training=True, per_sample=False):
     """Element by element, with the documented source of randomness: one float32 in [0, 1) per element or sample."""
     if not training or p == 0:
         return x.copy()
-    draws = np.random.default_rng(rng).random((len(x),) if per_sample else x.shape, dtype=np.float32)
+    rng = np.random.default_rng(rng)
+    draws = rng.random((len(x),) if per_sample else x.shape, dtype=np.float32)
     y = np.zeros(x.shape)
     for at in np.ndindex(*x.shape):
         if draws[at[:1] if per_sample else at] >= p:
@@ -23,8 +24,9 @@ DROPOUT = OpSpec(
     random.dropout, _dropout_ref, lambda rng: [
         Sample((rng.standard_normal(s),), settings) for s, settings in [
             ((3, 4), dict(p=0.5, rng=1)), ((), dict(p=0.5, rng=0)), ((1,), dict(p=0.2, rng=3)),
-            ((2, 1, 3), dict(p=0.7, rng=4)), ((4, 3), dict(p=0.5, rng=2, per_sample=True)), ((0, 3), dict(p=0.5, rng=0)),
-            ((5,), dict(p=0.0, rng=0)), ((5,), dict(p=1.0, rng=0)), ((5,), dict(p=0.9, training=False)),
+            ((2, 1, 3), dict(p=0.7, rng=4)), ((4, 3), dict(p=0.5, rng=2, per_sample=True)),
+            ((0, 3), dict(p=0.5, rng=0)), ((5,), dict(p=0.0, rng=0)),
+            ((5,), dict(p=1.0, rng=0)), ((5,), dict(p=0.9, training=False)),
             ((2, 3, 2, 2), dict(p=0.3, rng=5)), ((1, 2, 2, 2), dict(p=0.5, rng=5, per_sample=True))]],
     lambda: [
         Bad((np.ones(3),), dict(p=-0.1), ArgError, "p is -0.1"),
