@@ -6,7 +6,8 @@ Both divide the gradient by the root of a history s of its squares: AdaGrad sums
 import numpy as np
 
 from .checks import check
-from .optimizer import Optimizer, l2_into, pieces, with_l2
+from .fused import flat, scaled_step
+from .optimizer import Optimizer, with_l2
 
 
 def adagrad_update(theta, g, state, *, lr=0.01, eps=1e-10, weight_decay=0.0):
@@ -71,10 +72,8 @@ class AdaGrad(Optimizer):
 
     def update(self, theta, grad, state, group):
         """One step in place."""
-        for a, g, s, w in pieces(theta, grad, state["s"]):
-            g = l2_into(np.empty_like(w), a, g, group["weight_decay"])
-            s += np.multiply(g, g, out=w)
-            _scaled_step(a, g, s, w, group)
+        _scaled_step(theta, grad, state, group, 1.0, 1.0)
+
 
 
 class RMSProp(Optimizer):
@@ -89,19 +88,10 @@ class RMSProp(Optimizer):
 
     def update(self, theta, grad, state, group):
         """One step in place."""
-        beta = group["beta"]
-        for a, g, s, w in pieces(theta, grad, state["s"]):
-            g = l2_into(np.empty_like(w), a, g, group["weight_decay"])
-            s *= beta
-            np.multiply(g, 1 - beta, out=w)
-            s += np.multiply(w, g, out=w)
-            _scaled_step(a, g, s, w, group)
+        beta = float(group["beta"])
+        _scaled_step(theta, grad, state, group, beta, 1 - beta)
 
 
-def _scaled_step(a, g, s, w, group):
-    """a -= lr * g / (sqrt(s) + eps), with w for the divisor."""
-    np.sqrt(s, out=w)
-    w += group["eps"]
-    np.divide(g, w, out=w)
-    w *= group["lr"]
-    a -= w
+def _scaled_step(theta, grad, state, group, keep, new):
+    lr, eps, weight_decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
+    scaled_step(theta.size, *flat(theta, grad, state["s"]), lr, keep, new, eps, weight_decay)

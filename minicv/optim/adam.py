@@ -11,7 +11,8 @@ in the step, past all scaling.
 import numpy as np
 
 from .checks import check
-from .optimizer import Optimizer, pieces, with_l2
+from .fused import adam_step, direction_numpy, flat, moments_numpy, pieces
+from .optimizer import Optimizer, with_l2
 
 
 def adam_direction(g, state, *, betas=(0.9, 0.999), eps=1e-8, amsgrad=False, debias=True):
@@ -119,8 +120,8 @@ class Adam(Optimizer):
 
     def update(self, theta, grad, state, group):
         """One step in place."""
-        state["t"] += 1
-        adam_step(theta, with_l2(theta, grad, group["weight_decay"]), state, group)
+        _step(theta, grad, state, group, float(group["weight_decay"]), 1.0)
+
 
 
 class AdamW(Adam):
@@ -137,31 +138,24 @@ class AdamW(Adam):
 
     def update(self, theta, grad, state, group):
         """One step in place."""
-        state["t"] += 1
-        theta *= 1 - _rate(group["lr"], group["weight_decay"], group["decay"])
-        adam_step(theta, grad, state, group)
+        rate = _rate(group["lr"], group["weight_decay"], group["decay"])
+        _step(theta, grad, state, group, 0.0, 1.0 - rate)
 
 
-def adam_step(theta, grad, state, group):
-    """theta -= lr * mh / (sqrt(sh) + eps), moments updated, one block at a time."""
-    (b1, b2), t = group["betas"], state["t"]
-    histories = [state[name] for name in ("m", "s", "s_max") if name in state]
-    for a, g, m, s, *largest, w in pieces(theta, grad, *histories):
-        moments(g, m, s, w, b1, b2)
-        if largest:
-            s = np.maximum(largest[0], s, out=largest[0])
-        np.divide(s, 1 - b2**t, out=w)
-        np.sqrt(w, out=w)
-        w += group["eps"]
-        np.divide(m, w, out=w)
-        w *= group["lr"] / (1 - b1**t)
-        a -= w
+def _step(theta, grad, state, group, weight_decay, shrink):
+    state["t"] += 1
+    (b1, b2), lr, eps = group["betas"], float(group["lr"]), float(group["eps"])
+    options = (float(b1), float(b2), 1.0 - b1**state["t"], 1.0 - b2**state["t"], lr, eps, weight_decay, float(shrink))
+    if group["amsgrad"]:
+        amsgrad_numpy(theta, grad, state["m"], state["s"], state["s_max"], *options)
+    else:
+        adam_step(theta.size, *flat(theta, grad, state["m"], state["s"]), *options)
 
 
-def moments(g, m, s, w, b1, b2):
-    """m and s become their next moving averages; w is scratch."""
-    m *= b1
-    m += np.multiply(g, 1 - b1, out=w)
-    s *= b2
-    np.multiply(g, 1 - b2, out=w)
-    s += np.multiply(w, g, out=w)
+def amsgrad_numpy(theta, g, m, s, s_max, b1, b2, c1, c2, lr, eps, weight_decay, shrink):
+    """`adam_step` that divides by the largest s so far."""
+    for a, d, first, second, largest, w in pieces(theta, g, m, s, s_max):
+        moments_numpy(d + weight_decay * a, first, second, w, b1, b2)
+        np.maximum(largest, second, out=largest)
+        a *= shrink
+        a -= lr * direction_numpy(first, largest, w, c1, c2, eps)

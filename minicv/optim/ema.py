@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from ..errors import ArgError, CheckpointError
-from .optimizer import pieces
+from .fused import pieces
 
 
 class EMA:

@@ -6,9 +6,10 @@ while another hardly moves. `theta` is one layer's array here, not the whole mod
 
 import numpy as np
 
-from .adam import adam_direction, moments
+from .adam import adam_direction
 from .checks import check
-from .optimizer import Optimizer, norm, pieces
+from .fused import direction_numpy, moments_numpy, pieces
+from .optimizer import Optimizer, norm
 
 
 def lars_update(theta, g, state, *, lr, momentum=0.9, weight_decay=1e-4, trust=1e-3, adapt=True):
@@ -111,10 +112,6 @@ class LAMB(Optimizer):
     def _direction(self, theta, grad, direction, state, group):
         (b1, b2), t = group["betas"], state["t"]
         for a, g, u, m, s, w in pieces(theta, grad, direction, state["m"], state["s"]):
-            moments(g, m, s, w, b1, b2)
-            np.divide(s, 1 - b2**t, out=w)
-            np.sqrt(w, out=w)
-            w += group["eps"]
-            np.divide(m, w, out=u)
-            u /= 1 - b1**t
+            moments_numpy(g, m, s, w, b1, b2)
+            u[...] = direction_numpy(m, s, w, 1 - b1**t, 1 - b2**t, group["eps"])
             u += np.multiply(a, group["weight_decay"], out=w)

@@ -10,20 +10,6 @@ from ..autograd.tensor import Tensor
 from ..errors import ArgError, CheckpointError, GraphError
 from .checks import ALLOWED, check
 
-BLOCK = 1 << 14             # elements worked on at a time: parameter, gradient and state stay in the cache
-
-
-def pieces(*arrays):
-    """Matching flat views of the arrays, `BLOCK` elements at a time, and a scratch array as last one.
-
-    arrays : dense, of one shape and one memory order
-    """
-    flat = [a.ravel(order="K") for a in arrays]
-    scratch = np.empty(min(BLOCK, flat[0].size), flat[0].dtype)
-    for i in range(0, flat[0].size, BLOCK):
-        views = [a[i:i + BLOCK] for a in flat]
-        yield *views, scratch[:views[0].size]
-
 
 def norm(*arrays):
     """Euclidean norm of all elements, summed in float64."""
@@ -33,11 +19,6 @@ def norm(*arrays):
 def with_l2(theta, g, weight_decay):
     """Gradient of the loss plus weight_decay/2 ||theta||^2."""
     return g + weight_decay * theta if weight_decay else g
-
-
-def l2_into(w, a, g, weight_decay):
-    """`with_l2` in the scratch array w; g itself without decay."""
-    return np.add(np.multiply(a, weight_decay, out=w), g, out=w) if weight_decay else g
 
 
 class Optimizer:

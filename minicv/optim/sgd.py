@@ -10,7 +10,8 @@ A state is a dict that starts empty. ``theta, state = sgd_update(theta, g, state
 import numpy as np
 
 from .checks import check, check_nesterov
-from .optimizer import Optimizer, l2_into, pieces, with_l2
+from .fused import flat, momentum_step, sgd_step
+from .optimizer import Optimizer, with_l2
 
 
 def sgd_update(theta, g, state, *, lr, weight_decay=0.0):
@@ -145,20 +146,13 @@ class SGD(Optimizer):
 
     def update(self, theta, grad, state, group):
         """One step in place."""
-        lr, mu, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
+        lr, mu, weight_decay = float(group["lr"]), float(group["momentum"]), float(group["weight_decay"])
         if not mu:
-            for a, g, w in pieces(theta, grad):
-                a -= np.multiply(l2_into(w, a, g, weight_decay), lr, out=w)
+            sgd_step(theta.size, *flat(theta, grad), lr, weight_decay)
             return
         if not state:                                      # momentum was switched on later
             state.update(self.start(theta, group))
         state["t"] += 1
-        kept = 1.0 if state["t"] == 1 else 1 - group["dampening"]
-        for a, g, b, w in pieces(theta, grad, state["b"]):
-            g = l2_into(w, a, g, weight_decay)
-            b *= mu
-            b += g * kept if kept != 1 else g
-            if group["nesterov"]:
-                a -= lr * (g + mu * b)
-            else:
-                a -= np.multiply(b, lr, out=w)
+        kept = 1.0 if state["t"] == 1 else 1.0 - group["dampening"]
+        ahead, along = (1.0, mu) if group["nesterov"] else (0.0, 1.0)
+        momentum_step(theta.size, *flat(theta, grad, state["b"]), lr, mu, kept, weight_decay, ahead, along)
