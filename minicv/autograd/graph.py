@@ -56,7 +56,7 @@ def graph(output, *, names=None, max_nodes=500):
     Returns
     -------
     Svg
-        A str with an SVG document. A box shows the name, the shape and, up to four elements, the value and the gradient:
+        A str with an SVG document. A box shows the name, the shape and, up to four elements, value and gradient:
         values of intermediate results where they were computed under `keep_values`, gradients after `backward`
         (of intermediate results after `retain_grad`). Thick: leaf; dashed: input without gradient.
 
