@@ -34,6 +34,13 @@ def retain_grad(x):
         x.node.retain = weakref.ref(x)
 
 
+class Svg(str):
+    """The text of an SVG document; notebooks show it as a picture."""
+
+    def _repr_svg_(self):
+        return str(self)
+
+
 def graph(output, *, names=None, max_nodes=500):
     """Draw what `output` was computed from.
 
@@ -48,8 +55,8 @@ def graph(output, *, names=None, max_nodes=500):
 
     Returns
     -------
-    str
-        An SVG document. A box shows the name, the shape and, up to four elements, the value and the gradient:
+    Svg
+        A str with an SVG document. A box shows the name, the shape and, up to four elements, value and gradient:
         values of intermediate results where they were computed under `keep_values`, gradients after `backward`
         (of intermediate results after `retain_grad`). Thick: leaf; dashed: input without gradient.
 
@@ -61,7 +68,7 @@ def graph(output, *, names=None, max_nodes=500):
     boxes = _collect(output, names or {}, max_nodes)
     layers = _layers(boxes)
     _place(layers)
-    return _svg(boxes, layers, output)
+    return Svg(_svg(boxes, layers, output))
 
 
 @dataclass(eq=False)

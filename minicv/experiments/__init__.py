@@ -8,8 +8,8 @@ The chapters' own files are imported only when one of their experiments runs, so
 """
 
 from .experiment import Experiment, experiment
-from .report import Report, Target
+from .report import Report, Target, asked_preset
 from .run import Result, run
 from .verify import verify
 
-__all__ = ["Experiment", "Report", "Result", "Target", "experiment", "run", "verify"]
+__all__ = ["Experiment", "Report", "Result", "Target", "asked_preset", "experiment", "run", "verify"]

@@ -1,6 +1,7 @@
 """What an experiment must reach and what it found: `Target` and `Report`."""
 
 import math
+import os
 from dataclasses import dataclass, field
 
 from ..errors import ArgError
@@ -15,6 +16,17 @@ OPS = {
 }
 TAGS = ("E", "T")
 PRESETS = ("smoke", "fast", "full")
+
+
+def asked_preset():
+    """The preset that the environment variable ``MINICV_PRESET`` asks for, "fast" without it.
+
+    Lessons read it, so that the suite can run them in smoke mode. ArgError if it names no preset.
+    """
+    name = os.environ.get("MINICV_PRESET") or "fast"
+    if name not in PRESETS:
+        raise ArgError(f"asked_preset: MINICV_PRESET is {name!r}, expected one of {', '.join(PRESETS)}")
+    return name
 
 
 def number(value):

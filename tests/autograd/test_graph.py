@@ -152,3 +152,8 @@ def test_grad_leaves_a_retained_gradient_alone():
     retain_grad(y)
     grad(y * y, [x])
     assert y.grad is None
+
+
+def test_a_notebook_shows_the_text_as_a_picture(parts):
+    svg = graph(layer_of_network(*parts))
+    assert isinstance(svg, str) and svg._repr_svg_() == svg and type(svg._repr_svg_()) is str

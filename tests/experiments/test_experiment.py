@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minicv.errors import ArgError
-from minicv.experiments import Report, Target, experiment, run
+from minicv.experiments import Report, Target, asked_preset, experiment, run
 from minicv.experiments.experiment import REGISTRY, convert
 from minicv.experiments.usage import UsageError, nearest
 
@@ -99,6 +99,16 @@ def test_check_names_every_miss_and_returns_the_report():
     assert good.check() is good
     with pytest.raises(AssertionError, match=r"toy: b is inf.*; a is 0.5, expected >= 1"):
         report(a=0.5, b=math.inf).check()
+
+
+def test_lessons_ask_for_a_preset_through_the_environment(monkeypatch):
+    monkeypatch.delenv("MINICV_PRESET", raising=False)
+    assert asked_preset() == "fast"
+    monkeypatch.setenv("MINICV_PRESET", "smoke")
+    assert asked_preset() == "smoke"
+    monkeypatch.setenv("MINICV_PRESET", "quick")
+    with pytest.raises(ArgError, match="asked_preset: MINICV_PRESET is 'quick', expected one of smoke"):
+        asked_preset()
 
 
 def test_an_empty_report_is_refused():
