@@ -4,7 +4,6 @@ MACs agree with loops, formulas and a published network; functional calls count;
 gradient is not zero.
 """
 
-from . import networks
 import numpy as np
 import pytest
 
@@ -13,6 +12,8 @@ from minicv.autograd import Tensor
 from minicv.autograd.conv import conv2d
 from minicv.autograd.linalg import einsum
 from minicv.errors import ArgError, ShapeError
+
+from . import networks
 
 
 def test_resnet18_has_its_published_size():

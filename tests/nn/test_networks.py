@@ -3,7 +3,6 @@
 DESIGN section 3: inside networks activations are channels-last in memory, on purpose and not by luck.
 """
 
-from . import networks
 import numpy as np
 import pytest
 
@@ -11,6 +10,8 @@ from minicv import nn
 from minicv.autograd import Tensor
 from minicv.autograd.modes import observe
 from minicv.kernels.layout import channels_last, is_channels_last
+
+from . import networks
 
 NETS = {"resnet": lambda: networks.ResNet((4, 6, 8, 8), (1, 2, 1, 1), 5), "unet": networks.UNet}
 

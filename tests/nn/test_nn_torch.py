@@ -3,12 +3,13 @@
 The state of a PyTorch layer is loaded by name, strictly, and the results are compared in float32.
 """
 
-from . import networks
 import numpy as np
 import pytest
 
 from minicv import nn
 from minicv.autograd import Tensor
+
+from . import networks
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.oracle
