@@ -28,9 +28,11 @@ def masked_softmax(s, keep=None):
         s = np.where(keep, s, -np.inf)
     top = s.max(axis=-1, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore"):                         # a score of +inf gives NaN
-        e = np.exp(s - np.where(top == -np.inf, 0, top).astype(s.dtype))
+        e = s - np.where(top == -np.inf, 0, top).astype(s.dtype)
+        np.exp(e, out=e)
     total = e.sum(axis=-1, keepdims=True, dtype=np.float64)
-    return e * (1 / np.where(total == 0, 1, total)).astype(s.dtype)
+    e *= (1 / np.where(total == 0, 1, total)).astype(s.dtype)
+    return e
 
 
 masked_softmax.vjp(lambda g, y, s, keep=None: y * (g - (g * y).sum(axis=-1, keepdims=True)),

@@ -20,7 +20,8 @@ import numpy as np
 
 from .launch import example, kernel
 
-BLOCK = 16384                       # values of one block: they stay in the first-level cache
+BLOCK = 16384                       # values of one block: they stay in the cache between two passes
+LANES = 32                          # sums that a row is split into
 
 
 class View(NamedTuple):
@@ -129,21 +130,40 @@ def _partials(x):
     return rows, *(np.empty((S, -(-R // rows), K)) for _ in range(2))
 
 
+def _lanes(x, *statistics):
+    """A row (S, 1, 1, Q) as (S, Q / 32, 32, 1): one sum after another would wait, 32 run side by side."""
+    S, R, K, Q = x.shape
+    if R * K > 1 or Q % LANES:
+        return x, *statistics
+    return x.reshape(S, Q // LANES, LANES, 1), *(np.repeat(s, LANES, axis=1) for s in statistics)
+
+
 def _moments(x, pivot):
-    """Mean relative to the pivot and variance (S, K) from those of blocks, equation (1)."""
+    """Mean relative to the pivot and variance (S, K): those of blocks, then of lanes, merged by equation (1)."""
+    K = x.shape[2]
+    x, pivot = _lanes(x, pivot)
     rows, mean, square = _partials(x)
     block_moments(len(x) * mean.shape[1], _rows(x), pivot, rows, mean, square)
     share = np.diff([*range(0, x.shape[1], rows), x.shape[1]])[:, None] / x.shape[1]    # of each block
-    total = (mean * share).sum(axis=1)
-    within = square.sum(axis=1) / (x.shape[1] * x.shape[3])
-    return total, within + (np.square(mean - total[:, None]) * share).sum(axis=1)
+    mean, var = _merge(mean, square.sum(axis=1) / (x.shape[1] * x.shape[3]), share)
+    if x.shape[2] > K:
+        mean, var = _merge(mean[:, :, None], var.mean(axis=1, keepdims=True), 1 / LANES)
+    return mean, var
+
+
+def _merge(means, within, share):
+    """Mean and variance over axis 1 of parts of which each has that share of the values."""
+    mean = (means * share).sum(axis=1)
+    return mean, within + (np.square(means - mean[:, None]) * share).sum(axis=1)
 
 
 def _sums(g, x, pivot, rest):
     """Sums (S, K) of g and of g (x - mean)."""
-    rows, sums, products = _partials(x)
-    block_sums(len(x) * sums.shape[1], _rows(g), _rows(x), pivot, rest, rows, sums, products)
-    return sums.sum(axis=1), products.sum(axis=1)
+    K = x.shape[2]
+    (g,), (x, pivot, rest) = _lanes(g), _lanes(x, pivot, rest)
+    rows, *partial = _partials(x)
+    block_sums(len(x) * partial[0].shape[1], _rows(g), _rows(x), pivot, rest, rows, *partial)
+    return [p.sum(axis=1).reshape(len(x), K, -1).sum(axis=2) for p in partial]
 
 
 # Loops over arrays (S, R, K Q) with statistics (S, K) ----------------------------------------------------

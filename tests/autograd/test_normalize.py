@@ -19,6 +19,7 @@ from minicv.autograd.normalize import (
     normalize,
 )
 from minicv.errors import ArgError, ShapeError
+from minicv.kernels.threads import get_num_threads, set_num_threads
 
 
 def normal(*shape, seed=0):
@@ -142,6 +143,42 @@ def test_many_float32_values_are_averaged_in_float64():
     exact = x.astype(np.float64)
     expected = (exact - exact.mean()) / exact.std()
     np.testing.assert_allclose(trained(x, eps=0), expected, atol=2e-6, rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape, axes", [
+    ((40, 3, 30, 31), (0, 2, 3)),       # several blocks of rows, the last one shorter
+    ((3, 5, 96), (2,)),                 # sums in 32 lanes
+    ((2, 40000 * 32), (1,)),            # lanes and blocks
+    ((2, 6, 40, 50), (2, 3)),
+    ((2, 3, 4, 40, 50), (2, 3, 4)),     # a group norm
+])
+@pytest.mark.parametrize("last", [False, True])
+def test_blocks_and_lanes_add_up_to_the_whole(shape, axes, last):
+    """Equation (1) of the kernel, against statistics of all values at once; forward and backward."""
+    x, g = 3 + normal(*shape), normal(*shape, seed=1)
+    if last and len(shape) == 4:
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    std = np.sqrt(x.var(axis=axes, keepdims=True) + 0.1)
+    y = (x - x.mean(axis=axes, keepdims=True)) / std
+    t = Tensor(x, requires_grad=True)
+    out = normalize(t, axis=axes, eps=0.1)
+    close(out.data, y, 1e-11)
+    expected = (g - g.mean(axis=axes, keepdims=True) - y * (g * y).mean(axis=axes, keepdims=True)) / std
+    close(grad(out, [t], g)[0].data, expected, 1e-11)
+
+
+@pytest.mark.parametrize("shape, axes", [((8, 16, 40, 40), (0, 2, 3)), ((4000, 64), (1,))])
+def test_the_number_of_threads_does_not_change_a_bit(shape, axes):
+    x, g = normal(*shape).astype(np.float32), normal(*shape, seed=1).astype(np.float32)
+    results, before = [], get_num_threads()
+    for threads in (1, 2):
+        set_num_threads(threads)
+        t = Tensor(x, requires_grad=True)
+        y = normalize(t, axis=axes)
+        results.append((y.data, grad(y, [t], g)[0].data))
+    set_num_threads(before)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_local_response_norm_equals_the_formula_of_the_paper():
