@@ -17,9 +17,6 @@ def _pair(value):
     return (value, value) if np.ndim(value) == 0 else tuple(value)
 
 
-# Oracles ----------------------------------------------------------------------------------------------
-
-
 def _keys(d):
     """Keys' cubic kernel, a = -3/4, at distance d."""
     d = abs(d)
