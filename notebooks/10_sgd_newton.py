@@ -628,7 +628,7 @@ assert report.metrics["quadratic_error"] < 1e-10                            # R^
 
 # %%
 figure = valley()
-figure.set_dpi(58)
+figure.set_dpi(54)
 figure.axes[1].set_xlabel("step of Newton")
 plt.show()
 assert report.metrics["rosenbrock_2"] > 1000 > 1e-19 > report.metrics["rosenbrock_6"]
