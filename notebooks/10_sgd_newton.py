@@ -298,7 +298,7 @@ for lr, expected in {0.02: 439, 0.005: 1769}.items():
 # ### Watch it walk
 #
 # Three landscapes, step by step: the sphere is easy, in the canyon the path jumps from wall to wall, and at the saddle
-# a noise of 0.01 in the gradient is enough to leave the ridge.
+# a noise of 0.01 in the gradient is enough to leave the ridge. (The vertical axis of the canyon is stretched.)
 
 # %%
 walks = {
@@ -356,7 +356,7 @@ Player(frames, title="Gradient descent on three landscapes", labels=labels, inte
 # %%
 line = newton_line(asked_preset()).check()
 (draw,) = line.figures.values()
-draw().set_dpi(75)
+draw().set_dpi(70)
 plt.show()
 errors = [abs(float(row["x"]) - 2 ** 0.25) for row in line.tables["steps"]]
 print("errors:", ", ".join(f"{e:.0e}" for e in errors))
@@ -511,7 +511,7 @@ report = minibatch_sgd(asked_preset()).check()
 for row in report.tables["runs"]:
     print(row)
 for draw in report.figures.values():
-    draw().set_dpi(75)
+    draw().set_dpi(70)
     plt.show()
 
 # %% [markdown]
@@ -628,7 +628,7 @@ assert report.metrics["quadratic_error"] < 1e-10                            # R^
 
 # %%
 figure = valley()
-figure.set_dpi(54)
+figure.set_dpi(52)
 figure.axes[1].set_xlabel("step of Newton")
 plt.show()
 assert report.metrics["rosenbrock_2"] > 1000 > 1e-19 > report.metrics["rosenbrock_6"]
