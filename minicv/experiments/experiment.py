@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import ArgError
+from ..kernels.threads import deterministic
 from ..train.progress import silent
 from .report import PRESETS, Report, Target
 from .usage import UsageError, choose, nearest
@@ -66,7 +67,8 @@ class Experiment:
         choose(self.id, "preset", preset, PRESETS)
         for name in settings:
             choose(self.id, "setting", name, list(_defaults(self.function)))
-        report = self.function(preset, np.random.default_rng(rng), out, progress, **settings)
+        with deterministic():              # the same numbers whatever the number of BLAS threads
+            report = self.function(preset, np.random.default_rng(rng), out, progress, **settings)
         self._check(report)
         report.title, report.preset, report.targets = self.title, preset, self.targets
         return report
