@@ -36,7 +36,7 @@ from minicv.data import ArrayDataset, DataLoader, Glyphs10, Shapes10
 from minicv.experiments import Report, Target, asked_preset
 from minicv.nn import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, ReLU, Sequential, cost, cross_entropy
 from minicv.optim import SGD, Scheduler, cosine
-from minicv.plot import PALETTE, Player, figure_style, plot_curves, show_images
+from minicv.plot import PALETTE, Player, figure_style, plot_curves
 from minicv.train import fit
 
 # %% [markdown]
@@ -331,8 +331,8 @@ assert columns == 9 * image
 # %% [markdown]
 # ### Watching the window
 #
-# Stride 2 with one row of padding around a 5 by 5 image. Padded zeros are gray, the window is framed, and the number
-# under the arrow is the sum of nine products.
+# Stride 2 with one row of padding around a 5 by 5 image. Padded zeros are gray. The window and the output pixel that it
+# gives are framed; the small numbers are the filter.
 
 # %%
 picture = np.array([[0, 1, 2, 1, 0], [1, 3, 1, 0, 2], [2, 1, 0, 1, 1], [0, 2, 1, 3, 0], [1, 0, 2, 1, 1]], float)
@@ -344,7 +344,7 @@ response = conv2d(picture[None, None], edges[None, None], stride=2, padding=1)[0
 def draw_window(i, j, stride=2):
     with figure_style():
         fig, (left, right) = plt.subplots(1, 2, figsize=(5.6, 2.9), width_ratios=(7, 3))
-    left.imshow(padded, cmap="Blues", vmin=0, vmax=5)
+    left.imshow(padded, cmap="Blues", vmin=0, vmax=8)
     outside = np.pad(np.full((5, 5), np.nan), 1, constant_values=1.0)
     left.imshow(outside, cmap="Greys", vmin=0, vmax=6)
     for (h, v), value in np.ndenumerate(padded):
@@ -485,13 +485,19 @@ assert np.isclose(macs[1] / macs[0], 1 / 128 + 1 / 9)
 # Laplacian finds edges of any direction. A network learns such filters in its first layer.
 
 # %%
-image = Shapes10(20, seed=3)[4]["image"]
+image = Shapes10(20, seed=3, noise=0.0)[4]["image"]
 gray = image.mean(axis=0)[None, None]
 filters = {"mean": np.full((5, 5), 1 / 25), "horizontal difference": edges / 8,
            "Laplacian": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]]) / 2}
-maps = {name: conv2d(gray, np.float32(f[None, None]), padding="same")[0, 0] for name, f in filters.items()}
-shown = [gray[0, 0], maps["mean"], *(0.5 + 1.5 * maps[name] for name in ("horizontal difference", "Laplacian"))]
-show_images(np.clip(np.stack(shown), 0, 1)[:, None], titles=["image", *maps], columns=4)
+maps = {name: conv2d(gray, np.float32(f[None, None]))[0, 0] for name, f in filters.items()}
+with figure_style():
+    fig, axes = plt.subplots(1, 4, figsize=(8.0, 2.2))
+for ax, (name, values) in zip(axes, {"image": gray[0, 0], **maps}.items()):
+    signed = name in ("horizontal difference", "Laplacian")
+    limit = np.abs(values).max()
+    ax.imshow(values, cmap="RdBu_r" if signed else "gray", vmin=-limit if signed else 0, vmax=limit if signed else 1)
+    ax.set(title=name, xticks=[], yticks=[])
+    ax.grid(False)
 plt.show()
 flat = np.full((1, 1, 7, 7), 0.4)
 for name, f in filters.items():
@@ -569,7 +575,9 @@ for ax, align in zip(axes, (False, True)):
     ax.plot(u + 0.5, new, "D-", color=PALETTE[int(align)], markersize=4, linewidth=1, label="output centers")
     ax.set(title="align corners" if align else "half pixel (this library)", xlabel="position", xticks=range(5))
 axes[0].set_ylabel("value")
-axes[1].legend(loc="upper left")
+axes[0].set_ylim(0, 5.6)
+for ax in axes:
+    ax.legend(loc="upper center", ncols=2)
 plt.show()
 assert np.isclose(resize(values.reshape(1, 1, 1, 4), size=(1, 8)).mean(), values.mean())
 assert not np.isclose(resize(values.reshape(1, 1, 1, 4), size=(1, 8), align_corners=True).mean(), values.mean())
@@ -641,7 +649,7 @@ left.axhline(0.1, color="0.7", linewidth=1, linestyle=":")
 plot_curves({"batch norm": histories[1.0, True]["loss"], "plain": histories[1.0, False]["loss"]},
             xlabel="epoch", ylabel="training loss", ax=right)
 right.set_title("well scaled weights")
-left.set_title("any scale")
+left.set_title("weights scaled wrongly on purpose")
 plt.show()
 assert all(len(history["loss"]) == epochs for history in histories.values())
 
