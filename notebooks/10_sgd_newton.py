@@ -631,7 +631,7 @@ assert report.metrics["rosenbrock_2"] > 1000 > 1e-19 > report.metrics["rosenbroc
 # ```python
 # t = predicted(300, 499 / 501)
 # run = descend(canyon(500), sgd_update, (10.0, 1.0), 10_000, until=below(1e-6), lr=2 / 501)
-# assert run.steps == t == 2443
+# assert run.steps == t == 2440
 # ```
 #
 # </details>

@@ -42,14 +42,6 @@ from minicv.optim import (
 )
 from minicv.plot import PALETTE, Player, figure_style, plot_contours, plot_path
 
-START = (10.0, 1.0)
-
-
-def show(draw, dpi=58):
-    draw().set_dpi(dpi)
-    plt.show()
-
-
 # %% [markdown]
 # ## Derive
 #
@@ -69,6 +61,7 @@ def show(draw, dpi=58):
 # > *sum*: an average would have weights that add up to one. Polyak and PyTorch both use the sum.
 
 # %%
+START = (10.0, 1.0)
 theta, state = np.zeros(1), {}
 for _ in range(300):
     theta, state = momentum_update(theta, np.ones(1), state, lr=1.0, momentum=0.9)
@@ -148,9 +141,8 @@ print(f"canyon with kappa = 50: lr = {lr:.4f}, mu = {mu:.3f}, factor {np.sqrt(mu
 #
 # The tables of the chapter: steps until $f < 10^{-6}$ on the sphere from (10, 5) and in the canyon from (10, 1).
 
+
 # %%
-
-
 def steps(landscape, update, start, **options):
     return descend(landscape, update, start, 5000, until=below(1e-6), **options).steps
 
@@ -176,9 +168,8 @@ for name, count in table.items():
 # > $b \leftarrow \mu b + g$, $\theta \leftarrow \theta - \eta b$. With a constant rate both give the same points. When
 # > the rate drops, PyTorch's velocity shrinks at once; in (1) the old, long steps live on for a while.
 
+
 # %%
-
-
 def apart(schedule):
     """Largest distance of the two conventions in 100 steps."""
     a, b, va, vb, far = np.array(START), np.array(START), {}, {}, 0.0
@@ -257,7 +248,13 @@ Player(frames, title="SGD, momentum and Nesterov in a canyon of condition number
 # **Figure 1.1**: plain SGD and momentum on a sphere and in a canyon; then the steps over the condition number, the
 # noise filter (3), and two basins: with velocity the ball rolls out of the narrow one.
 
+
 # %%
+def show(draw, dpi=58):
+    draw().set_dpi(dpi)
+    plt.show()
+
+
 report = momentum(asked_preset()).check()
 for draw in report.figures.values():
     show(draw)
@@ -291,21 +288,50 @@ assert report.passed
 # %% [markdown]
 # ## Exercises
 #
-# 1. Show with (4) that momentum diverges for $\eta\lambda > 2(1 + \mu)$, and check it on a parabola.
-# 2. Why does a warm start of the velocity, $v_0 = -\eta g_0/(1-\mu)$, not help in a canyon?
-# 3. With a rate that halves every 20 steps, which convention ends closer to the minimum? Try it.
-
-# %%
-assert descend(sphere(), momentum_update, (1.0, 0.0), 400, lr=3.79, momentum=0.9).values[-1] < 1
-assert descend(sphere(), momentum_update, (1.0, 0.0), 400, lr=3.81, momentum=0.9).values[-1] > 1
-
-# %% [markdown]
-# <details><summary>Answers</summary>
+# **1.** Show with (4) that momentum diverges for $\eta\lambda > 2(1 + \mu)$, and check it on a parabola.
 #
-# 1. For $z = -1$ equation (4) reads $1 + (1 + \mu - \eta\lambda) + \mu = 0$, that is $\eta\lambda = 2(1+\mu)$; beyond
-#    it one root lies outside the unit circle. With $\mu = 0.9$ the limit is 3.8, as the cell above shows.
-# 2. The first gradient points across the canyon. A full velocity in that direction is the largest possible swing.
-# 3. PyTorch's: its effective step follows the rate at once. In (1) the velocity still holds steps of the old length,
-#    which decay only by $\mu$ per step.
+# <details><summary>Answer</summary>
+#
+# For $z = -1$ equation (4) reads $1 + (1 + \mu - \eta\lambda) + \mu = 0$, that is $\eta\lambda = 2(1+\mu)$; beyond it
+# one root lies outside the unit circle. With $\mu = 0.9$ the limit is 3.8.
+#
+# ```python
+# for rate, converges in ((3.79, True), (3.81, False)):
+#     run = descend(sphere(), momentum_update, (1.0, 0.0), 400, lr=rate, momentum=0.9)
+#     assert (run.values[-1] < 1) == converges
+# ```
+#
+# </details>
+#
+# **2.** Why does a warm start of the velocity, $v_0 = -\eta g_0/(1-\mu)$, not help in a canyon?
+#
+# <details><summary>Answer</summary>
+#
+# The first gradient points across the canyon. A full velocity in that direction is the largest possible swing.
+#
+# ```python
+# warm = {"v": -0.02 * canyon(50).gradient(np.array(START)) / (1 - 0.9)}
+# x, _ = momentum_update(np.array(START), canyon(50).gradient(np.array(START)), warm, lr=0.02, momentum=0.9)
+# assert abs(x[1]) > 8 * START[1]
+# ```
+#
+# </details>
+#
+# **3.** With a rate that drops to a tenth, which convention has the shorter next step?
+#
+# <details><summary>Answer</summary>
+#
+# PyTorch's: its effective step follows the rate at once. In (1) the velocity still holds steps of the old length, which
+# decay only by $\mu$ per step.
+#
+# ```python
+# lengths = []
+# for update in (momentum_update, momentum_torch_update):
+#     x, state = np.zeros(1), {}
+#     for _ in range(100):
+#         x, state = update(x, np.ones(1), state, lr=0.1, momentum=0.9)
+#     lengths.append(abs(update(x, np.ones(1), state, lr=0.01, momentum=0.9)[0] - x)[0])
+# assert lengths[0] > 8 * lengths[1]
+# ```
 #
 # </details>

@@ -33,7 +33,6 @@ from minicv.optim import (
     RMSProp,
     adagrad_update,
     adam_direction,
-    adam_l2_update,
     adam_update,
     adamw_update,
     canyon,
@@ -44,16 +43,6 @@ from minicv.optim import (
     rmsprop_update,
     sgd_update,
 )
-from minicv.plot import PALETTE, figure_style
-
-START = (10.0, 1.0)
-
-
-def show(report, dpi=56):
-    for draw in report.figures.values():
-        draw().set_dpi(dpi)
-        plt.show()
-
 
 # %% [markdown]
 # ## Derive
@@ -76,9 +65,8 @@ def show(report, dpi=56):
 # > **Notes, paper, code (E1.12).** $s$ is said to increase monotonically. It never *decreases*: where the gradient is
 # > zero it stays as it is.
 
+
 # %%
-
-
 def walk(update, gradients, **options):
     """Steps of an update under a given sequence of gradients, and its last state."""
     theta, state, out = np.zeros(np.shape(gradients[0])), {}, []
@@ -89,6 +77,7 @@ def walk(update, gradients, **options):
     return np.array(out), state
 
 
+START = (10.0, 1.0)
 taken, _ = walk(adagrad_update, [7.0] * 100, lr=0.1)
 assert np.allclose(taken, 0.1 / np.sqrt(np.arange(1, 101)))                               # (2)
 _, state = walk(adagrad_update, [1.0, 0.0, 0.0], lr=0.1)
@@ -148,9 +137,8 @@ else:
 # > **Notes, paper, code (E1.6).** "The ratio is bounded" is right, but the 3.16 that the paper derives from a single
 # > spike after silence is not the supremum; 7.27 is.
 
+
 # %%
-
-
 def adam_steps(gradients, **options):
     """Steps of Adam in units of the rate."""
     state, out = {}, []
@@ -278,7 +266,14 @@ assert np.allclose(layer.weight.data, theta, rtol=1e-12)
 # **Figure 1.4**: a loss that is steep in $w_1$ and shallow in $w_2$. **Figure 1.5**: SGD and AdaGrad. **Figure 1.6**: with
 # RMSProp, and the cycle in which it ends.
 
+
 # %%
+def show(report, dpi=56):
+    for draw in report.figures.values():
+        draw().set_dpi(dpi)
+        plt.show()
+
+
 show(adagrad(asked_preset()).check())
 show(rmsprop(asked_preset()).check())
 
@@ -317,39 +312,51 @@ assert beside.passed
 #
 # ## Exercises
 #
-# 1. Show that Adam's iterates do not change when the loss is multiplied by a constant (with $\varepsilon = 0$).
-# 2. With which rate schedule does RMSProp reach the minimum after all? Try $\eta_t \propto 1/\sqrt t$.
-# 3. What does AdamW do to a parameter that never gets a gradient other than zero? And Adam with L2?
-
-# %%
-a, b = descend(canyon(50), adam_update, START, 50, lr=0.1, eps=0.0), np.array(START)
-state = {}
-for _ in range(50):
-    b, state = adam_update(b, 1000.0 * canyon(50).gradient(b), state, lr=0.1, eps=0.0)
-assert np.allclose(a.points[-1], b)
-
-theta, state = np.ones(1), {}
-theta, state = adam_l2_update(theta, np.zeros(1), state, lr=0.01, weight_decay=1e-3)
-assert np.isclose(theta[0], 1 - 0.01, atol=1e-6)
-
-with figure_style():
-    fig, ax = plt.subplots(figsize=(5.2, 3.0), dpi=64)
-for i, (name, power) in enumerate({"constant": 0.0, "1 / sqrt(t)": 0.5}.items()):
-    x, state, far = np.array(START), {}, []
-    for t in range(1, 1501):
-        x, state = rmsprop_update(x, canyon(50).gradient(x), state, lr=0.3 / t**power)
-        far.append(np.linalg.norm(x))
-    ax.semilogy(far, color=PALETTE[i], label=name)
-ax.set(xlabel="step", ylabel="distance to the minimum", title="RMSProp, rate constant or falling")
-ax.legend(frameon=False)
-plt.show()
-
-# %% [markdown]
-# <details><summary>Answers</summary>
+# **1.** Show that Adam's iterates do not change when the loss is multiplied by a constant (with $\varepsilon = 0$).
 #
-# 1. $\hat m$ scales with the constant, $\hat s$ with its square; the ratio in (4) does not see it. The first check above.
-# 2. The cycle has the size of the rate, so any rate that goes to zero lets it close, slowly enough to arrive: the figure.
-# 3. AdamW shrinks it by $1 - \eta\lambda$ a step. Adam with L2 sees the gradient $\lambda\theta$ alone and, being blind to
-#    its size, takes a full step of length $\eta$ at once: the second check.
+# <details><summary>Answer</summary>
+#
+# $\hat m$ scales with the constant, $\hat s$ with its square; the ratio in (4) does not see it.
+#
+# ```python
+# a, b, state = descend(canyon(50), adam_update, START, 50, lr=0.1, eps=0.0), np.array(START), {}
+# for _ in range(50):
+#     b, state = adam_update(b, 1000.0 * canyon(50).gradient(b), state, lr=0.1, eps=0.0)
+# assert np.allclose(a.points[-1], b)
+# ```
+#
+# </details>
+#
+# **2.** With which rate schedule does RMSProp reach the minimum after all? Try $\eta_t \propto 1/\sqrt t$.
+#
+# <details><summary>Answer</summary>
+#
+# The cycle has the size of the rate, so any rate that goes to zero lets it close, if it does so slowly enough to arrive.
+#
+# ```python
+# far = {}
+# for power in (0.0, 0.5):
+#     x, state = np.array(START), {}
+#     for t in range(1, 1501):
+#         x, state = rmsprop_update(x, canyon(50).gradient(x), state, lr=0.3 / t**power)
+#     far[power] = np.linalg.norm(x)
+# assert far[0.5] < 0.1 * far[0.0]
+# ```
+#
+# </details>
+#
+# **3.** What does AdamW do to a parameter whose gradient is always zero? And Adam with L2?
+#
+# <details><summary>Answer</summary>
+#
+# AdamW shrinks it by $1 - \eta\lambda$ a step. Adam with L2 sees the gradient $\lambda\theta$ alone and, being blind to its
+# size, takes a full step of length $\eta$ at once.
+#
+# ```python
+# theta, _ = adam_l2_update(np.ones(1), np.zeros(1), {}, lr=0.01, weight_decay=1e-3)
+# assert np.isclose(theta[0], 1 - 0.01, atol=1e-6)
+# theta, _ = adamw_update(np.ones(1), np.zeros(1), {}, lr=0.01, weight_decay=1e-3)
+# assert np.isclose(theta[0], 1 - 0.01 * 1e-3)
+# ```
 #
 # </details>
