@@ -166,6 +166,12 @@ def test_force_writes_beside_what_is_there_and_deletes_nothing(busy):
     assert (busy / "full/thesis.txt").read_text() == "mine" and (busy / "full/index.html").is_file()
 
 
+def test_a_name_that_is_too_long_is_wrong_usage(toys, capsys):
+    """U4."""
+    assert main(["run", "toy-descent", "--out", "a" * 300]) == 2
+    assert "expected a usable path" in capsys.readouterr().err
+
+
 def test_a_read_only_place_is_refused_before_the_work(toys, capsys, monkeypatch):
     """U4; what the system says about the folder is replaced, because root may write anywhere."""
     (toys / "locked").mkdir(mode=0o500)
@@ -276,6 +282,16 @@ def test_a_closed_pipe_is_no_error(toys):
                           env={**os.environ, "PYTHONPATH": ROOT})
     os.close(writer)
     assert done.returncode == 0 and done.stderr == b""
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 2"])
+def test_a_stream_that_is_closed_from_the_start_is_no_error(toys, closed):
+    """U6: ``minicv list >&-``; Python then has no sys.stdout at all."""
+    code = SETUP.format(root=str(toys), argv=["list"])
+    close = " ".join(f"{number}>&-" for number in closed.split())
+    done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {close}', sys.executable, code], capture_output=True, cwd=toys,
+                          timeout=60, env={**os.environ, "PYTHONPATH": ROOT})
+    assert done.returncode == 0 and b"rror" not in done.stderr
 
 
 def test_an_ascii_terminal_gets_ascii(toys):
