@@ -63,7 +63,7 @@ USAGE = [
     "run toy-descent --seed -1", "run toy-descent --seed 1e3", "run toy-descent --seed 1_0",
     "run toy-descent --seed 99999999999999999999", "run toy-descent --sed 1", "run toy-descent --set",
     "run toy-descent --set lr", "run toy-descent --set rl=0.1", "run toy-descent --set lr=fast",
-    "run toy-descent --set noisy=maybe", "run toy-descent --set sizes=1,x", "run toy-descent --set =1",
+    "run toy-descent --set lr=nan", "run toy-descent --set lr=1e999", "run toy-descent --set noisy=maybe", "run toy-descent --set sizes=1,x", "run toy-descent --set =1",
     "run toy-mean --set lr=1", "run toy-mean --set data=x", "run toy-descent --data .", "run toy-mean --data nowhere",
     "run toy-descent --resume", "run toy-mean --resume", "run toy-descent --out file", "run toy-descent --out file/sub",
     "run toy-descent --out full", "run toy-descent --out=", "show", "show adma", "show toy-descent --preset fast",
