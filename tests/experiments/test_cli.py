@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from minicv.__main__ import main
+from minicv.errors import CheckpointError
 from minicv.experiments import catalog, commands, index, results, terminal
 
 ROOT = str(catalog.ROOT)           # of the real project, taken before the toys replace it
@@ -158,6 +159,17 @@ def test_run_writes_a_page_and_may_replace_its_own_folder(toys, capsys):
         assert main(["run", "toy-descent", "--out", "new/place"]) == 0
     assert json.loads((toys / "new/place/report.json").read_text())["metrics"]["steps"] == 132
     assert "data:image/svg+xml" in (toys / "new/place/index.html").read_text()
+
+
+def test_a_page_that_cannot_be_written_does_not_cost_the_result(toys, capsys, monkeypatch):
+    """U2, C17: the disk is full when the run has ended."""
+    def full(*args):
+        raise CheckpointError("no space left")
+
+    monkeypatch.setattr(commands.outputs, "save", full)
+    assert main(["run", "toy-descent", "--out", "new"]) == 1
+    shown = capsys.readouterr()
+    assert "passed" in shown.out and "no space left" in shown.err
 
 
 def test_force_writes_beside_what_is_there_and_deletes_nothing(busy):
