@@ -9,6 +9,7 @@ import contextlib
 import signal
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -160,11 +161,14 @@ class Run:
         if self.checkpoint is None:
             raise ArgError("fit: resume is True but checkpoint is None, expected the path to resume from")
         try:
-            state, _ = load_latest(self.checkpoint)
+            state, used = load_latest(self.checkpoint)
         except CheckpointError:
             if not _exists(self.checkpoint):
                 return
             raise
+        if used != Path(self.checkpoint):
+            warnings.warn(f"fit: {str(self.checkpoint)!r} is damaged or missing; going on from {str(used)!r}",
+                          stacklevel=3)
         self.load_state_dict(state)
 
     def load_state_dict(self, state):
@@ -184,7 +188,6 @@ class Run:
 
 
 def _exists(checkpoint):
-    from pathlib import Path
     path = Path(checkpoint)
     return path.exists() or path.with_name(path.name + ".prev").exists()
 
