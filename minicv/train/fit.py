@@ -17,7 +17,7 @@ from ..autograd import Tensor, no_grad
 from ..errors import ArgError, CheckpointError, DivergenceError
 from ..files import check_writable
 from ..optim import clip_grad_norm
-from .checkpoint import load_latest, save_checkpoint
+from .checkpoint import decode, encode, load_latest, save_checkpoint
 from .history import History, Log
 from .progress import progress as progress_bar
 
@@ -172,11 +172,19 @@ class Run:
         self.load_state_dict(state)
 
     def load_state_dict(self, state):
-        """Restore all parts; CheckpointError if the run was set up differently."""
+        """Restore all parts; CheckpointError, and nothing has changed, if the run was set up differently."""
         expected = set(self.state_dict())
         if set(state) != expected:
             raise CheckpointError(f"fit: the checkpoint holds {sorted(state)}, expected {sorted(expected)}; "
                                   "was the run started with other options?")
+        before = decode(encode(self.state_dict()))      # a copy
+        try:
+            self._load(state)
+        except Exception:                               # all parts or none
+            self._load(before)
+            raise
+
+    def _load(self, state):
         self.model.load_state_dict(state["model"])
         self.model.load_random_state(state["random"])
         for name, part in self._parts().items():
