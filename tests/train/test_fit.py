@@ -223,7 +223,8 @@ def test_named_losses_are_summed_and_recorded(task):
         assert row["loss"] == pytest.approx(row["ce"] + row["decay"], rel=1e-5)
 
 
-@pytest.mark.parametrize("wrong, match", [(dict(epochs=0), "epochs is 0"), (dict(epochs=1, resume=True), "checkpoint is None"),
+@pytest.mark.parametrize("wrong, match", [(dict(epochs=0), "epochs is 0"),
+                                          (dict(epochs=1, resume=True), "checkpoint is None"),
                                           (dict(epochs=1, log="x.txt"), "expected .csv or .jsonl")])
 def test_bad_arguments_are_refused(task, wrong, match):
     with pytest.raises(ArgError, match=match):
@@ -289,7 +290,8 @@ print(hashlib.sha256(b"".join(a.tobytes() for a in task["model"].state_dict().va
 def run_script(path, kill_after=None, sig=signal.SIGKILL):
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     child = subprocess.Popen([sys.executable, "-c", SCRIPT.format(tests=tests), str(path)], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.path.dirname(tests)})
+                             stderr=subprocess.PIPE, text=True,
+                             env={**os.environ, "PYTHONPATH": os.path.dirname(tests)})
     child.stdout.readline()
     if kill_after is not None:
         time.sleep(kill_after)
