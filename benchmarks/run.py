@@ -1,8 +1,9 @@
 """Run the benchmark classes: ``python benchmarks/run.py [--only PATTERN] [--json FILE]``.
 
-A suite is a class in `bench_*.py` with asv's shape: `params`, `param_names`, `setup`, `time_*` methods. Each is
-called until 0.2 s have passed, at least five times, after one call to warm up; the median is printed as a JSON line
-with versions and thread counts. Times depend on the machine: compare lines of one run, never with a number from elsewhere.
+A suite is a class in `bench_*.py` with asv's shape: `params`, `param_names`, `setup`, `time_*` methods. Each
+is called until 0.2 s have passed, at least five times, after one call to warm up; the median is printed as a
+JSON line with versions and thread counts. Times depend on the machine: compare lines of one run, never with a
+number from elsewhere.
 """
 
 import argparse

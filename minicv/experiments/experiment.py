@@ -9,6 +9,7 @@
 """
 
 import inspect
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -168,7 +169,10 @@ def convert(text, default):
         return tuple(convert(part.strip(), default[0]) for part in text.split(","))
     if isinstance(default, bool):
         return BOOLS.index(text.lower()) % 2 == 0              # ValueError when it is not there
-    return type(default)(text)
+    value = type(default)(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _place(function):

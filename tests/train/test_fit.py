@@ -155,7 +155,18 @@ def test_checkpoint_of_another_setup_is_refused(tmp_path):
     bare["ema"] = None
     with pytest.raises(CheckpointError, match="other options"):
         fit(loss=batch_loss, epochs=2, checkpoint=tmp_path / "run.ckpt", resume=True, **bare)
-    assert set(before) == set(other["model"].state_dict())
+    after = other["model"].state_dict()
+    assert before.keys() == after.keys() and all(np.array_equal(before[k], after[k]) for k in before)
+
+
+def test_falling_back_to_the_previous_checkpoint_is_said(tmp_path):
+    """C5."""
+    path = tmp_path / "run.ckpt"
+    fit(loss=batch_loss, epochs=2, checkpoint=path, **make_task())
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"run\.ckpt' is damaged or missing; going on from .*run\.ckpt\.prev"):
+        history = fit(loss=batch_loss, epochs=2, checkpoint=path, resume=True, **make_task())
+    assert len(history) == 2
 
 
 def test_damaged_checkpoint_is_not_silently_restarted(task, tmp_path):
