@@ -66,12 +66,14 @@ def test_the_direction_test_sees_a_planted_import(tmp_path, monkeypatch):
 
 
 def test_import_is_light():
-    code = "import sys, minicv; print(*[m for m in ('numba', 'matplotlib', 'scipy', 'sklearn', 'PIL') if m in sys.modules])"
+    heavy = ("numba", "matplotlib", "scipy", "sklearn", "PIL")
+    code = f"import sys, minicv; print(*[m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("package", ["autograd", "nn", "optim", "data", "kernels", "train", "testing", "experiments", "plot"])
+@pytest.mark.parametrize("package", ["autograd", "nn", "optim", "data", "kernels", "train", "testing",
+                                     "experiments", "plot"])
 def test_packages_import_without_numba_and_matplotlib(package):
     code = f"import sys, minicv.{package}; print(*[m for m in ('numba', 'matplotlib') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -126,12 +126,12 @@ def run_command(args):
         outputs.check("run", args.out, force=args.force)
         outputs.claim(args.out)
     result = run(args.id, args.preset, args.seed, out=args.out, settings=settings, progress=bar(args), **provided)
-    if args.out:
-        _save_run(result, args.out)
-    if args.json:
+    if args.json:                                       # first of all: a full disk must not cost the result
         print_json(run_dict(result))
     else:
         _print_run(result)
+    if args.out:
+        _save_run(result, args.out)
     return 0 if result.passed else 1
 
 

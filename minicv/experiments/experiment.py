@@ -9,12 +9,14 @@
 """
 
 import inspect
+import math
 import re
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import ArgError
+from ..kernels.threads import deterministic
 from ..train.progress import silent
 from .report import PRESETS, Report, Target
 from .usage import UsageError, choose, nearest
@@ -66,7 +68,8 @@ class Experiment:
         choose(self.id, "preset", preset, PRESETS)
         for name in settings:
             choose(self.id, "setting", name, list(_defaults(self.function)))
-        report = self.function(preset, np.random.default_rng(rng), out, progress, **settings)
+        with deterministic():              # the same numbers whatever the number of BLAS threads
+            report = self.function(preset, np.random.default_rng(rng), out, progress, **settings)
         self._check(report)
         report.title, report.preset, report.targets = self.title, preset, self.targets
         return report
@@ -166,7 +169,10 @@ def convert(text, default):
         return tuple(convert(part.strip(), default[0]) for part in text.split(","))
     if isinstance(default, bool):
         return BOOLS.index(text.lower()) % 2 == 0              # ValueError when it is not there
-    return type(default)(text)
+    value = type(default)(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _place(function):

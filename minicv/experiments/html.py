@@ -6,6 +6,8 @@ import math
 from ..plot import embed, figure_style
 from .report import number
 
+WIDE = 8.0      # inches; such a figure has several panels
+
 STYLE = """
 :root{color-scheme:light dark;--text:#1c1e21;--soft:#5c6370;--back:#fbfbfa;--card:#fff;--line:#dcdfe4;
 --accent:#0067a3;--good:#0a7a50;--bad:#b3261e}
@@ -32,6 +34,7 @@ th:last-child,td:last-child{padding-right:.2rem}
 .missed{color:var(--bad);font-weight:600;white-space:nowrap}
 .figures{display:flex;flex-wrap:wrap;gap:.4rem 1.4rem;align-items:flex-start}
 figure{margin:.8rem 0 .3rem;flex:0 1 27rem;min-width:0}
+figure.wide{flex-basis:100%}
 figure img{display:block;max-width:100%;height:auto;background:#fff;border-radius:8px;padding:6px}
 figcaption{color:var(--soft);font-size:.92rem;margin-top:.35rem}
 code,pre{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.9em}
@@ -91,18 +94,20 @@ def table_html(rows, caption=""):
 
 def figures_html(figures):
     """Draw the figures ``{caption: function}`` and embed them with their captions."""
-    parts = [f"<figure>{_drawn(draw)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    parts = [f"{_drawn(draw)}<figcaption>{html.escape(caption)}</figcaption></figure>"
              for caption, draw in figures.items()]
     return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
 def _drawn(draw):
+    """The opening tag of a figure and its image."""
     import matplotlib.pyplot as plt
 
     with figure_style():
         figure = draw()
     try:
-        return embed(figure)
+        wide = figure.get_figwidth() >= WIDE            # in half a column its text would be too small to read
+        return ('<figure class="wide">' if wide else "<figure>") + embed(figure)
     finally:
         plt.close(figure)
 

@@ -19,7 +19,10 @@ def check(command, folder, *, force=False):
         where nothing can be written.
     """
     folder = Path(folder)
-    there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    try:
+        there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    except (OSError, ValueError) as error:              # a name too long, or the current folder is gone
+        raise UsageError(f"{command}: --out is {str(folder)!r}, expected a usable path; {error}") from error
     if not there.is_dir():
         raise UsageError(f"{command}: --out is {str(folder)!r}, expected a folder; {str(there)!r} is a file")
     if not os.access(there, os.W_OK | os.X_OK):

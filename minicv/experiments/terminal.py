@@ -11,8 +11,10 @@ ASCII = {"±": "+-", "≥": ">=", "≤": "<=", "×": "x", "·": "*", "–": "-",
 
 
 def setup():
-    """Let stdout and stderr replace what they cannot encode instead of failing."""
+    """Let stdout and stderr replace what they cannot encode; a closed one becomes the null device."""
     codecs.register_error("minicv", _to_ascii)
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="minicv")

@@ -6,6 +6,7 @@
 `adagrad`      AdaGrad, RMSProp
 `adam`         Adam, AMSGrad, Adam with an L2 penalty, AdamW in both conventions
 `layerwise`    LARS, LAMB
+`fused`        the same steps in place, compiled, each beside its NumPy twin
 `newton`       Newton's method in one and many dimensions; `lbfgs` without the Hessian
 `schedules`    learning rates as functions of the step, range test
 `clip`, `ema`  gradient clipping, average of the weights

@@ -94,10 +94,9 @@ def decode(data, *, what="checkpoint"):
         raise CheckpointError(f"load_checkpoint: {what} is damaged: length or checksum do not match")
     try:
         arrays = parse_npz(payload, what=what)
-        tree = json.loads(arrays.pop("tree").tobytes().decode())
-    except (DataFormatError, KeyError, ValueError) as e:
-        raise CheckpointError(f"load_checkpoint: {what} is not a checkpoint: {e}") from e
-    return _unpack(tree, arrays)
+        return _unpack(json.loads(arrays.pop("tree").tobytes().decode()), arrays)
+    except (DataFormatError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as e:
+        raise CheckpointError(f"load_checkpoint: {what} is not a checkpoint: {type(e).__name__}: {e}") from e
 
 
 def _pack(value, arrays, where):

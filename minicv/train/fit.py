@@ -9,6 +9,7 @@ import contextlib
 import signal
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..autograd import Tensor, no_grad
 from ..errors import ArgError, CheckpointError, DivergenceError
 from ..files import check_writable
 from ..optim import clip_grad_norm
-from .checkpoint import load_latest, save_checkpoint
+from .checkpoint import decode, encode, load_latest, save_checkpoint
 from .history import History, Log
 from .progress import progress as progress_bar
 
@@ -160,19 +161,30 @@ class Run:
         if self.checkpoint is None:
             raise ArgError("fit: resume is True but checkpoint is None, expected the path to resume from")
         try:
-            state, _ = load_latest(self.checkpoint)
+            state, used = load_latest(self.checkpoint)
         except CheckpointError:
             if not _exists(self.checkpoint):
                 return
             raise
+        if used != Path(self.checkpoint):
+            warnings.warn(f"fit: {str(self.checkpoint)!r} is damaged or missing; going on from {str(used)!r}",
+                          stacklevel=3)
         self.load_state_dict(state)
 
     def load_state_dict(self, state):
-        """Restore all parts; CheckpointError if the run was set up differently."""
+        """Restore all parts; CheckpointError, and nothing has changed, if the run was set up differently."""
         expected = set(self.state_dict())
         if set(state) != expected:
             raise CheckpointError(f"fit: the checkpoint holds {sorted(state)}, expected {sorted(expected)}; "
                                   "was the run started with other options?")
+        before = decode(encode(self.state_dict()))      # a copy
+        try:
+            self._load(state)
+        except Exception:                               # all parts or none
+            self._load(before)
+            raise
+
+    def _load(self, state):
         self.model.load_state_dict(state["model"])
         self.model.load_random_state(state["random"])
         for name, part in self._parts().items():
@@ -184,7 +196,6 @@ class Run:
 
 
 def _exists(checkpoint):
-    from pathlib import Path
     path = Path(checkpoint)
     return path.exists() or path.with_name(path.name + ".prev").exists()
 

@@ -58,7 +58,7 @@ def test_experiments_with_randomness_reach_their_targets_on_the_frozen_seeds(id,
 @pytest.mark.slow
 def test_both_methods_learn_the_shapes():
     metrics = run("adam-or-nesterov", "fast", seed=0).report.metrics
-    assert min(metrics.values()) > 0.3                                             # ten classes
+    assert min(metrics.values()) > 0.5                                             # ten classes
 
 
 def test_tables_of_the_experiments_agree_with_the_targets():

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from minicv.__main__ import main
+from minicv.errors import CheckpointError
 from minicv.experiments import catalog, commands, index, results, terminal
 
 ROOT = str(catalog.ROOT)           # of the real project, taken before the toys replace it
@@ -63,7 +64,9 @@ USAGE = [
     "run toy-descent --seed -1", "run toy-descent --seed 1e3", "run toy-descent --seed 1_0",
     "run toy-descent --seed 99999999999999999999", "run toy-descent --sed 1", "run toy-descent --set",
     "run toy-descent --set lr", "run toy-descent --set rl=0.1", "run toy-descent --set lr=fast",
-    "run toy-descent --set noisy=maybe", "run toy-descent --set sizes=1,x", "run toy-descent --set =1",
+    "run toy-descent --set lr=nan",
+    "run toy-descent --set lr=1e999", "run toy-descent --set noisy=maybe",
+    "run toy-descent --set sizes=1,x", "run toy-descent --set =1",
     "run toy-mean --set lr=1", "run toy-mean --set data=x", "run toy-descent --data .", "run toy-mean --data nowhere",
     "run toy-descent --resume", "run toy-mean --resume", "run toy-descent --out file", "run toy-descent --out file/sub",
     "run toy-descent --out full", "run toy-descent --out=", "show", "show adma", "show toy-descent --preset fast",
@@ -160,10 +163,27 @@ def test_run_writes_a_page_and_may_replace_its_own_folder(toys, capsys):
     assert "data:image/svg+xml" in (toys / "new/place/index.html").read_text()
 
 
+def test_a_page_that_cannot_be_written_does_not_cost_the_result(toys, capsys, monkeypatch):
+    """U2, C17: the disk is full when the run has ended."""
+    def full(*args):
+        raise CheckpointError("no space left")
+
+    monkeypatch.setattr(commands.outputs, "save", full)
+    assert main(["run", "toy-descent", "--out", "new"]) == 1
+    shown = capsys.readouterr()
+    assert "passed" in shown.out and "no space left" in shown.err
+
+
 def test_force_writes_beside_what_is_there_and_deletes_nothing(busy):
     """U4."""
     assert main(["run", "toy-descent", "--out", "full", "--force"]) == 0
     assert (busy / "full/thesis.txt").read_text() == "mine" and (busy / "full/index.html").is_file()
+
+
+def test_a_name_that_is_too_long_is_wrong_usage(toys, capsys):
+    """U4."""
+    assert main(["run", "toy-descent", "--out", "a" * 300]) == 2
+    assert "expected a usable path" in capsys.readouterr().err
 
 
 def test_a_read_only_place_is_refused_before_the_work(toys, capsys, monkeypatch):
@@ -276,6 +296,16 @@ def test_a_closed_pipe_is_no_error(toys):
                           env={**os.environ, "PYTHONPATH": ROOT})
     os.close(writer)
     assert done.returncode == 0 and done.stderr == b""
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 2"])
+def test_a_stream_that_is_closed_from_the_start_is_no_error(toys, closed):
+    """U6: ``minicv list >&-``; Python then has no sys.stdout at all."""
+    code = SETUP.format(root=str(toys), argv=["list"])
+    close = " ".join(f"{number}>&-" for number in closed.split())
+    done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {close}', sys.executable, code], capture_output=True, cwd=toys,
+                          timeout=60, env={**os.environ, "PYTHONPATH": ROOT})
+    assert done.returncode == 0 and b"rror" not in done.stderr
 
 
 def test_an_ascii_terminal_gets_ascii(toys):

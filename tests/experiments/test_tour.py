@@ -7,10 +7,11 @@ self-contained, parses, carries an alt text for every figure, and escapes what e
 import re
 from html.parser import HTMLParser
 
+import matplotlib.pyplot as plt
 import pytest
 
 from minicv.experiments import Report, Target, catalog, run, tour
-from minicv.experiments.html import metric_rows, page, report_html, table_html
+from minicv.experiments.html import figures_html, metric_rows, page, report_html, table_html
 
 
 class Reader(HTMLParser):
@@ -79,6 +80,14 @@ def test_every_figure_has_an_alt_text_and_a_caption(finished):
     images = [attrs for tag, attrs in parsed.elements if tag == "img"]
     assert len(images) == 1 and images[0]["alt"] == "loss against step, curves: descent"
     assert "distance & step" in parsed.text
+
+
+def test_a_figure_of_several_panels_gets_the_whole_width():
+    def drawn(width):
+        return lambda: plt.figure(figsize=(width, 3))
+    text = figures_html({"two panels": drawn(10), "one": drawn(5)})
+    assert text.count('<figure class="wide">') == 1 == text.count("<figure>")
+    assert text.index('class="wide"') < text.index("two panels") < text.index("<figure>") < text.index("one<")
 
 
 def test_the_page_escapes_what_experiments_say(finished):

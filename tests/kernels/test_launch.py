@@ -25,14 +25,18 @@ from .lanes import compute, everything
 
 ROOT = Path(__file__).parents[2]
 LANES = Path(__file__).with_name("lanes.py")
+SWITCHES = ("MINICV_KERNELS", "NUMBA_DISABLE_JIT")
+compiled = pytest.mark.skipif(any(os.environ.get(name, "0") not in ("", "0") for name in SWITCHES),
+                              reason="is about compiled kernels, which this lane switches off")
 
 
 def run(code, *args, timeout=120, **env):
     """Run code or a file in a fresh process and return (exit code, output)."""
     code = [str(code)] if isinstance(code, Path) else ["-c", textwrap.dedent(code)]
     path = os.pathsep.join([str(ROOT), str(LANES.parent)])
+    inherited = {k: v for k, v in os.environ.items() if k not in SWITCHES}
     done = subprocess.run([sys.executable, *code, *map(str, args)], timeout=timeout, text=True,
-                          capture_output=True, env={**os.environ, "PYTHONPATH": path, **env})
+                          capture_output=True, env={**inherited, "PYTHONPATH": path, **env})
     return done.returncode, done.stdout + done.stderr
 
 
@@ -66,6 +70,7 @@ def test_without_numba_the_twins_run_and_say_so(tmp_path):
     assert output.count("numba cannot be imported (broken)") == 1
 
 
+@compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_number_of_threads_does_not_change_a_byte(dtype, monkeypatch):
     """T2, N5: with threads for every launch, small or large; BLAS is kept at one thread."""
@@ -210,6 +215,7 @@ def test_without_a_place_for_the_cache_kernels_still_run(variable, tmp_path):
     assert output.count("RuntimeWarning") <= 1
 
 
+@compiled
 def test_one_signature_per_dtype_whatever_the_memory(monkeypatch):
     """N8."""
     monkeypatch.setattr(threads, "_chosen", 1)
@@ -225,6 +231,7 @@ def test_one_signature_per_dtype_whatever_the_memory(monkeypatch):
         assert len(launch.get_kernel(name).signatures()) <= 2, name
 
 
+@compiled
 def test_warmup_reaches_every_kernel_in_both_dtypes():
     K.warmup()
     assert "im2col.im2col" in K.kernel_names() and K.kernel_names() == sorted(K.kernel_names())
@@ -234,6 +241,7 @@ def test_warmup_reaches_every_kernel_in_both_dtypes():
         assert "float32" in kinds and "float64" in kinds, name
 
 
+@compiled
 def test_a_kernel_without_items_is_called_as_it_is():
     def body(x, y):
         total = 0
@@ -249,6 +257,7 @@ def test_a_kernel_without_items_is_called_as_it_is():
     assert len(made.signatures()) == 2
 
 
+@compiled
 def test_a_kernel_that_raises_is_not_hidden():
     def body(start, stop, x):
         for i in range(start, stop):

@@ -7,6 +7,9 @@ with a message, two Python threads at once equal, tensors freed without the garb
 """
 
 import gc
+import pathlib
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -18,6 +21,7 @@ from minicv.errors import GraphError, MinicvError
 from minicv.testing import checks
 from minicv.testing.registry import specs
 
+ROOT = pathlib.Path(__file__).parents[2]
 SPECS = specs()
 
 
@@ -171,3 +175,24 @@ def test_every_op_has_enough_cases():
 
 def test_lower_orders_state_a_reason():
     assert [name for name, spec in SPECS.items() if spec.order < 2 and not spec.why] == []
+
+
+UNDER_O = """
+from minicv.testing.registry import specs
+missed, count = [], 0
+for name, spec in specs().items():
+    for bad in spec.errors():
+        count += 1
+        try:
+            spec.fn(*bad.inputs, **bad.settings)
+            missed.append(name)
+        except bad.error:
+            pass
+print(count, *missed, __debug__)
+"""
+
+
+def test_bad_calls_are_refused_without_asserts_too():
+    """R4: the error suite under ``python -O``, where no assert is left."""
+    done = subprocess.run([sys.executable, "-O", "-c", UNDER_O], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == [str(len(ERRORS)), "False"], done.stdout + done.stderr

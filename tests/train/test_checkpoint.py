@@ -3,10 +3,12 @@
 Rows C1, C5, C9, C10 of the fault catalogue; C2-C4 and C7 are proved on `atomic_write` in tests/test_files.py.
 """
 
+import hashlib
 import os
 import pathlib
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from hypothesis.extra import numpy as hnp
 
 from minicv.autograd import Tensor
 from minicv.errors import CheckpointError, DTypeError
+from minicv.files import npz_bytes
 from minicv.train import load_checkpoint, load_latest, save_checkpoint
 from minicv.train.checkpoint import decode, encode
 
@@ -102,6 +105,16 @@ def test_every_flipped_bit_is_recognised():
 def test_other_kinds_of_file_are_refused(content):
     with pytest.raises(CheckpointError, match="does not end like"):
         decode(content)
+
+
+@pytest.mark.parametrize("tree", ['{"dict":{"a":{"array":"a7"}}}', '{"x":1}', '{"dict":3}', '{"array":[]}',
+                                  "[" * 100_000, "{", '{"array":{}}'])
+def test_a_sealed_file_with_a_nonsense_tree_is_refused(tree):
+    """C5: the checksum is right, the content is not."""
+    payload = npz_bytes({"tree": np.frombuffer(tree.encode(), np.uint8)})
+    sealed = struct.pack("<8sIQ32s", b"MINICVCK", 1, len(payload), hashlib.sha256(payload).digest())
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        decode(payload + sealed)
 
 
 def test_latest_falls_back_to_the_previous_good_one(tmp_path):

@@ -155,7 +155,18 @@ def test_checkpoint_of_another_setup_is_refused(tmp_path):
     bare["ema"] = None
     with pytest.raises(CheckpointError, match="other options"):
         fit(loss=batch_loss, epochs=2, checkpoint=tmp_path / "run.ckpt", resume=True, **bare)
-    assert set(before) == set(other["model"].state_dict())
+    after = other["model"].state_dict()
+    assert before.keys() == after.keys() and all(np.array_equal(before[k], after[k]) for k in before)
+
+
+def test_falling_back_to_the_previous_checkpoint_is_said(tmp_path):
+    """C5."""
+    path = tmp_path / "run.ckpt"
+    fit(loss=batch_loss, epochs=2, checkpoint=path, **make_task())
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"run\.ckpt' is damaged or missing; going on from .*run\.ckpt\.prev"):
+        history = fit(loss=batch_loss, epochs=2, checkpoint=path, resume=True, **make_task())
+    assert len(history) == 2
 
 
 def test_damaged_checkpoint_is_not_silently_restarted(task, tmp_path):
@@ -212,8 +223,9 @@ def test_named_losses_are_summed_and_recorded(task):
         assert row["loss"] == pytest.approx(row["ce"] + row["decay"], rel=1e-5)
 
 
-@pytest.mark.parametrize("wrong, match", [(dict(epochs=0), "epochs is 0"), (dict(epochs=1, resume=True), "checkpoint is None"),
-                                          (dict(epochs=1, log="x.txt"), "expected .csv or .jsonl")])
+@pytest.mark.parametrize("wrong, match", [
+    (dict(epochs=0), "epochs is 0"), (dict(epochs=1, resume=True), "checkpoint is None"),
+    (dict(epochs=1, log="x.txt"), "expected .csv or .jsonl")])
 def test_bad_arguments_are_refused(task, wrong, match):
     with pytest.raises(ArgError, match=match):
         fit(loss=batch_loss, **task, **wrong)
@@ -277,8 +289,9 @@ print(hashlib.sha256(b"".join(a.tobytes() for a in task["model"].state_dict().va
 
 def run_script(path, kill_after=None, sig=signal.SIGKILL):
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    child = subprocess.Popen([sys.executable, "-c", SCRIPT.format(tests=tests), str(path)], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.path.dirname(tests)})
+    child = subprocess.Popen([sys.executable, "-c", SCRIPT.format(tests=tests), str(path)], text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env={**os.environ, "PYTHONPATH": os.path.dirname(tests)})
     child.stdout.readline()
     if kill_after is not None:
         time.sleep(kill_after)

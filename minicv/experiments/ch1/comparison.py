@@ -33,7 +33,7 @@ class SmallCNN(Module):
     shows="Both with a cosine schedule and their best rate of a small grid; which one wins depends on budget and seed.",
     system=False)
 def adam_or_nesterov(preset, rng, out, progress):
-    count, held, epochs = {"smoke": (64, 64, 1), "fast": (1500, 500, 4), "full": (4000, 1000, 15)}[preset]
+    count, held, epochs = {"smoke": (64, 64, 1), "fast": (3000, 1000, 6), "full": (4000, 1000, 15)}[preset]
     seed = int(rng.integers(2**31))
     train, test = shapes(count, seed, 0, progress), shapes(held, seed, count, progress)
     grids = {"Nesterov": (0.03, 0.1), "Adam": (0.003, 0.01)}

@@ -384,7 +384,6 @@ def _shuffle_errors(size):
 
 
 def specs():
-    """Specs of this family."""
     return [
         OpSpec(r.resample, resample_dense, _resample_samples, _resample_errors),
         OpSpec(r.resample_input, resample_input_dense, _resample_input_samples, _resample_errors),
