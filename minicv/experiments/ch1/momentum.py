@@ -17,6 +17,7 @@ from ...optim import (
     sphere,
     two_basins,
 )
+from ...plot import PALETTE
 from .. import Report, Target, experiment
 from ._errata import departures
 from ._paths import CANYON, START, compare, draw_line, draw_paths, exact, panels, reach, steps_to
@@ -189,7 +190,7 @@ def _geometry(lr=0.012, mu=0.9):
 
 def _arrows(ax, arrows):
     for i, (label, (foot, arrow)) in enumerate(arrows.items()):
-        ax.quiver(*foot, *arrow, color=f"C{i}", angles="xy", scale_units="xy", scale=1, width=0.008, label=label)
+        ax.quiver(*foot, *arrow, color=PALETTE[i], angles="xy", scale_units="xy", scale=1, width=0.008, label=label)
         ax.plot(*np.stack([foot, foot + arrow]).T, alpha=0)                      # makes room for the arrow
     ax.margins(0.15)
     ax.legend()
