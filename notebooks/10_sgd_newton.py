@@ -511,7 +511,7 @@ report = minibatch_sgd(asked_preset()).check()
 for row in report.tables["runs"]:
     print(row)
 for draw in report.figures.values():
-    draw().set_dpi(70)
+    draw().set_dpi(66)
     plt.show()
 
 # %% [markdown]
@@ -588,7 +588,7 @@ assert [report.metrics[f"sphere_steps_lr_{lr}"] for lr in ("1", "0.5", "0.1", "0
 
 # %%
 figure = canyons()
-figure.set_dpi(60)
+figure.set_dpi(58)
 figure.axes[0].set_xlim(-1, 11)
 figure.axes[1].set_ylabel("$x_2$, across the canyon")
 figure.axes[2].set_ylabel("loss f")
