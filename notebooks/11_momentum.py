@@ -388,7 +388,10 @@ assert report.metrics["canyon_steps_0.02_0.9"] == 110 and report.metrics["canyon
 # %%
 report = nesterov_fused(asked_preset()).check()
 (variables,) = report.figures.values()
-show(variables, 70)
+figure = variables()
+figure.set_dpi(70)
+figure.axes[0].set(xlim=(3, 11), ylim=(-0.7, 0.7))
+plt.show()
 assert report.metrics["apart_from_look_ahead"] < 1e-12 and report.metrics["apart_from_class"] < 1e-12
 
 # %% [markdown]
