@@ -96,7 +96,24 @@ def _array_ufunc(self, ufunc, method, *inputs, **settings):
                      f"use the op of minicv.functional, or t.detach().numpy()")
 
 
-_install(__array_ufunc__=_array_ufunc)
+def _array_function(self, function, types, args, kwargs):
+    """`np.concatenate([t, t])` and the like work on tensors without gradient and refuse the others."""
+    return function(*_untracked(function, args), **{k: _untracked(function, v) for k, v in kwargs.items()})
+
+
+def _untracked(function, x):
+    """`x` with Tensors, also in lists and tuples, as arrays; GraphError if one requires a gradient."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(_untracked(function, item) for item in x)
+    if not isinstance(x, Tensor):
+        return x
+    if x._requires_grad and state.recording:
+        raise GraphError(f"numpy.{function.__name__}: called on a Tensor that requires a gradient, which would be "
+                         f"lost; use the op of minicv.functional, or t.detach().numpy()")
+    return x.data
+
+
+_install(__array_ufunc__=_array_ufunc, __array_function__=_array_function)
 
 
 # Methods ----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ArgError, DivergenceError, GraphError
+from ..errors import ArgError, DivergenceError, DTypeError, GraphError
 from .modes import state
 from .tensor import Tensor, array, as_array
 
@@ -203,6 +203,8 @@ class Op:
         for x in inputs:
             if isinstance(x, Tensor):
                 return self._on_tensors(inputs, settings)[0]
+            if type(x) is np.ndarray and x.dtype.kind not in "fiub":
+                raise DTypeError(f"{self.name}: an input has dtype {x.dtype}, expected a real number type")
         y = self.forward(*inputs, **settings)             # plain arrays in, plain array out
         return y[0] if self.aux else y
 

@@ -149,8 +149,8 @@ class Tensor:
 
     @property
     def data(self):
-        """The values as a read-only array. Assign to replace them: same shape and dtype."""
-        return self._array
+        """The values as a read-only view. Assign to replace them: same shape and dtype."""
+        return self._array.view()            # a view of a locked array cannot be unlocked
 
     @data.setter
     def data(self, values):
@@ -194,7 +194,7 @@ class Tensor:
     def numpy(self):
         """The values as a read-only array; GraphError if that would cut the graph."""
         self._refuse_if_tracked("numpy()")
-        return self._array
+        return self._array.view()
 
     def tolist(self):
         """The values as nested Python lists."""
@@ -204,7 +204,7 @@ class Tensor:
         self._refuse_if_tracked("conversion to a NumPy array")
         if copy:
             return np.array(self._array, dtype=dtype)
-        return self._array if dtype is None else self._array.astype(dtype, copy=False)
+        return self._array.view() if dtype is None else self._array.astype(dtype, copy=False)
 
     def __float__(self):
         self._refuse_if_tracked("float()")

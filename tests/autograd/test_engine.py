@@ -721,3 +721,27 @@ def test_Taylor_remainder_shrinks_with_the_second_and_third_power():
     second = np.abs(moved - f(x).item() - steps * (g.data @ v) - steps**2 / 2 * (hv.data @ v))
     np.testing.assert_allclose(np.log2(first[:-1] / first[1:]), 2, atol=0.1)
     np.testing.assert_allclose(np.log2(second[:-1] / second[1:]), 3, atol=0.1)
+
+
+def test_A3_a_view_of_the_data_cannot_be_unlocked():
+    x = Tensor(np.arange(3.0), requires_grad=True)
+    for values in (x.data, x.detach().numpy(), np.asarray(x.detach()), x.reshape(3, 1).data):
+        with pytest.raises(ValueError):
+            values.setflags(write=True)
+    assert x.data.tolist() == [0, 1, 2] and x.version == 0
+
+
+@pytest.mark.parametrize("call", [np.sum, np.mean, np.sort, lambda x: np.concatenate([x, x]),
+                                  lambda x: np.stack((x, x)), lambda x: np.where([True, False], x, 0.0)])
+def test_A10_a_numpy_function_refuses_a_tracked_tensor_and_takes_any_other(call):
+    x = Tensor(np.array([3.0, -1.0]), requires_grad=True)
+    with pytest.raises(GraphError, match="gradient"):
+        call(x)
+    np.testing.assert_array_equal(call(x.detach()), call(x.data))
+
+
+@pytest.mark.parametrize("values", [np.array([1j]), np.array(["a"]), np.array([None])])
+def test_arrays_of_other_types_are_refused_by_every_op(values):
+    for call in (exp, lambda x: x + Tensor(1.0), lambda x: power(x, 2.0)):
+        with pytest.raises(DTypeError, match="dtype"):
+            call(values)
