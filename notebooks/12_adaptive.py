@@ -484,7 +484,7 @@ show(*beside.figures.values(), 66)
 # so the batch of 64 takes a sixteenth as many steps.
 
 # %%
-count, epochs = {"smoke": (64, 1), "fast": (1000, 3), "full": (4000, 6)}[asked_preset()]
+count, epochs = {"smoke": (128, 1), "fast": (1000, 3), "full": (4000, 6)}[asked_preset()]
 train, test = glyphs(count, 0, 0, lambda items, **_: items), glyphs(500, 0, count, lambda items, **_: items)
 FIVE = {"SGD": lambda p: SGD(p, 0.1), "Nesterov": lambda p: SGD(p, 0.05, momentum=0.9, nesterov=True),
         "AdaGrad": lambda p: AdaGrad(p, 0.01), "RMSProp": lambda p: RMSProp(p, 0.001), "Adam": lambda p: Adam(p, 0.002)}
@@ -505,8 +505,9 @@ with figure_style():
     fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, dpi=64)
 for ax, size in zip(axes, (4, 64)):
     found = {name: train_network(make, size) for name, make in FIVE.items()}
-    plot_curves({name: np.maximum(losses, 1e-3) for name, (losses, _) in found.items()}, log=True,
-                smooth=max(1, 64 // size), ax=ax)
+    window = np.ones(128 // size) / (128 // size)
+    plot_curves({name: np.convolve(losses, window, "valid") for name, (losses, _) in found.items()}, log=True, ax=ax,
+                ylabel="loss, mean over 128 samples")
     ax.set_title(f"batches of {size}")
     print(f"batches of {size:2d}:", ", ".join(f"{name} {accuracy:.3f}" for name, (_, accuracy) in found.items()))
     assert all(np.isfinite(losses).all() for losses, _ in found.values())
