@@ -578,7 +578,6 @@ assert report.finite
 # size, takes a full step of length $\eta$ at once.
 #
 # ```python
-#
 # theta, _ = adam_l2_update(np.ones(1), np.zeros(1), {}, lr=0.01, weight_decay=1e-3)
 # assert np.isclose(theta[0], 1 - 0.01, atol=1e-6)
 # theta, _ = adamw_update(np.ones(1), np.zeros(1), {}, lr=0.01, weight_decay=1e-3)
