@@ -561,7 +561,7 @@ assert list(three) == [0, 2] != [int(np.floor(i * 3 / 2)) for i in range(2)]    
 #
 # Four pixels become eight. Under rule (12) each input pixel is split into two of equal width, and the new centers sit
 # at a quarter and three quarters of it. Pinning the corners spreads the eight centers differently: the pixels no longer
-# tile the same interval. So only the first rule keeps the mean, and only it commutes with cutting a picture in two.
+# tile the same interval. So only the first rule keeps the mean.
 
 # %%
 values = np.array([1.0, 4.0, 2.0, 3.0])

@@ -7,6 +7,7 @@ pickles; files are written in one place; input checks are not `assert`; no file 
 import ast
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -145,3 +146,13 @@ def test_no_bare_except():
              for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
              if isinstance(node, ast.ExceptHandler) and node.type is None]
     assert not wrong, wrong
+
+
+def test_the_package_works_from_a_path_with_a_space_and_an_umlaut(tmp_path):
+    """U10."""
+    home = tmp_path / "ein Ordner ü"
+    shutil.copytree(PACKAGE, home / "minicv", ignore=shutil.ignore_patterns("__pycache__"))
+    code = ("import minicv.functional as F, numpy as np\n"
+            "print(F.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3))).item())")
+    out = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True)
+    assert out.returncode == 0 and out.stdout.strip() == "9.0", out.stderr

@@ -1,4 +1,4 @@
-"""Lessons: every source has an executed notebook that agrees with it, and every source runs.
+"""Lessons (U7): every source has an executed notebook that agrees with it, and every source runs.
 
 * By default nothing is executed: cells are compared one by one, imports, headings, asserts, sizes and outputs are
   checked with the standard library alone (an own reader of the percent format, so the builder is checked too).

@@ -1,6 +1,7 @@
 """Checkpoints: what goes in comes out, damage is recognised, nothing is ever lost.
 
-Rows C1, C5, C9, C10 of the fault catalogue; C2-C4 and C7 are proved on `atomic_write` in tests/test_files.py.
+Rows C1, C5, C6, C8, C9, C10, C18 of the fault catalogue (C6: a checkpoint is one file);
+C2-C4 and C7 are proved on `atomic_write` in tests/test_files.py.
 """
 
 import hashlib
@@ -137,6 +138,43 @@ def test_impossible_path_is_a_checkpoint_error(tmp_path, name):
     """C10."""
     with pytest.raises(CheckpointError):
         save_checkpoint(tmp_path / name, STATE)
+
+
+READER = """
+import sys
+from minicv.train import load_checkpoint
+path, seen = sys.argv[1], set()
+print("R", flush=True)
+while 40 not in seen:
+    state = load_checkpoint(path)
+    assert (state["w"] == state["step"]).all()
+    seen.add(state["step"])
+print(len(seen), flush=True)
+"""
+
+
+def test_a_reader_sees_the_old_or_the_new_state_never_a_mixture(tmp_path):
+    """C8."""
+    path = tmp_path / "a.ckpt"
+    save_checkpoint(path, {"step": 0, "w": np.full(20_000, 0)})
+    reader = subprocess.Popen([sys.executable, "-c", READER, path], stdout=subprocess.PIPE, text=True)
+    reader.stdout.readline()
+    for step in range(1, 41):
+        save_checkpoint(path, {"step": step, "w": np.full(20_000, step)})
+    out, _ = reader.communicate(timeout=120)
+    assert reader.returncode == 0 and int(out) >= 1
+
+
+def test_neither_name_nor_content_depends_on_the_clock(tmp_path, monkeypatch):
+    """C18."""
+    written = []
+    for year in (0.0, 4e9):
+        monkeypatch.setattr(time, "time", lambda year=year: year)
+        folder = tmp_path / str(int(year))
+        folder.mkdir()
+        save_checkpoint(folder / "a.ckpt", STATE)
+        written.append({p.name: p.read_bytes() for p in folder.iterdir() if p.suffix == ".ckpt"})
+    assert written[0] == written[1] and list(written[0]) == ["a.ckpt"]
 
 
 # kill -9 -------------------------------------------------------------------------------------------------
