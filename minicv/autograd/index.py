@@ -131,6 +131,7 @@ def scatter_add(g, *, index, shape):
     if _is_basic(index):
         return _write_once(g, index, shape)
     if isinstance(index, np.ndarray):
+        index = index.astype(np.int64, copy=False)                # small types cannot hold index + shape[0]
         expected = index.shape + tuple(shape[1:])
     else:
         index = np.arange(int(np.prod(shape))).reshape(shape)[index]      # positions in the flattened array

@@ -76,9 +76,11 @@ class Node:
         return self.saved is None
 
     def free(self):
-        """Drop everything, so that activations die as soon as they are used."""
+        """Drop all values, so that activations die as soon as they are used.
+
+        The edges stay: a later `grad` must see that a path leads through here, or it would leave it out.
+        """
         self.saved = self.y = self.aux = self.value = None
-        self.parents = []
 
     def check_versions(self):
         """GraphError if a kept value was overwritten since the forward pass."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import ArgError, CheckpointError
 from .fused import pieces
+from .optimizer import same_layout
 
 
 class EMA:
@@ -40,6 +41,7 @@ class EMA:
         """Take the present parameters into the average."""
         self.t += 1
         d = min(self.decay, (1 + self.t) / (10 + self.t)) if self.warmup else self.decay
+        self.averages = [same_layout(a, p.data) for a, p in zip(self.averages, self.params, strict=True)]
         for p, average in zip(self.params, self.averages, strict=True):
             for mean, value, w in pieces(average, p.data):
                 np.subtract(value, mean, out=w)

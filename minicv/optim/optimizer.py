@@ -125,7 +125,8 @@ class Optimizer:
                 self.state[p] = self.start(p.data, group)
             g = p.grad.data
             with p.writable() as a:
-                self.update(a, _same_layout(g, a), self.state[p], group)
+                state = self.state[p] = {k: same_layout(v, a) for k, v in self.state[p].items()}
+                self.update(a, same_layout(g, a), state, group)
         self.steps += 1
 
     def _ready(self):
@@ -235,9 +236,9 @@ def _tupled(value):
     return tuple(value) if isinstance(value, list) else value        # JSON knows no tuples
 
 
-def _same_layout(g, a):
-    """The gradient in the memory order of the parameter."""
-    if g.strides == a.strides:
+def same_layout(g, a):
+    """A gradient or a part of the state in the memory order and dtype of the parameter, which may have changed."""
+    if not isinstance(g, np.ndarray) or g.strides == a.strides and g.dtype == a.dtype:
         return g
     out = np.empty_like(a)
     out[...] = g

@@ -147,6 +147,16 @@ def test_A6_a_freed_part_shared_with_another_loss_changes_nothing():
     assert x.grad.item() == 8.0 and w.grad is None
 
 
+def test_A6_grad_refuses_a_freed_part_instead_of_leaving_its_path_out():
+    x = leaf([1.0, 2.0])
+    h = x * x
+    grad(h.sum(), [x])
+    with pytest.raises(GraphError, match="freed"):
+        grad((h * h + x).sum(), [x])
+    with pytest.raises(GraphError, match="freed"):
+        grad(h.sum(), [x], allow_unused=True)
+
+
 def test_A6_grad_of_an_unfreed_part_still_works():
     x, w = leaf(2.0), leaf(3.0)
     shared = x * x

@@ -172,3 +172,13 @@ def test_iterating_and_unpacking_a_tensor():
     x = Tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
     a, _, c = x
     assert grad((a * c).sum(), [x])[0].data.tolist() == [[4, 5], [0, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
+def test_small_index_types_have_gradients_on_long_axes(dtype):
+    ids = np.array([1, 2, 2], dtype)
+    for shape in [(300,), (300, 2), (70000,)]:
+        w = Tensor(np.ones(shape), requires_grad=True)
+        (g,) = grad(getitem(w, index=ids).sum(), [w])
+        np.testing.assert_array_equal(g.data, np.bincount(ids, minlength=shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+                                      * np.ones(shape))

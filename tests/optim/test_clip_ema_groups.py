@@ -80,6 +80,15 @@ def test_ema_is_the_weighted_sum(warmup):
     np.testing.assert_allclose(ema.averages[0], expected, rtol=1e-12)
 
 
+def test_ema_of_a_parameter_that_changed_its_memory_order():
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    p = Tensor(values, requires_grad=True)
+    ema = EMA([p], 0.5)
+    p.data = np.asfortranarray(values + 1)
+    ema.update()
+    np.testing.assert_array_equal(ema.averages[0], values + 0.5)
+
+
 def test_averages_are_applied_inside_the_block_only():
     p = Tensor(np.ones(2), requires_grad=True)
     ema = EMA([p], 0.5)

@@ -194,6 +194,26 @@ def test_an_array_read_before_the_step_keeps_its_values():
     assert not np.array_equal(a.data, kept)
 
 
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.1, momentum=0.9), Adam])
+def test_a_parameter_may_change_its_memory_order_and_dtype_between_steps(make):
+    rng = np.random.default_rng(0)
+    start, *grads = rng.normal(size=(4, 3, 5)).astype(np.float32)
+    results = []
+    for change in (lambda p: None, lambda p: setattr(p, "data", np.asfortranarray(p.data)),
+                   lambda p: p.replace(p.data.astype(np.float64))):
+        p = Tensor(start, requires_grad=True)
+        optimizer = make([p])
+        for step, g in enumerate(grads):
+            if step == 1:
+                change(p)
+            p.grad = g.astype(p.dtype)
+            optimizer.step()
+        assert all(v.dtype == p.dtype for v in optimizer.state[p].values() if isinstance(v, np.ndarray))
+        results.append(p.data)
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_allclose(results[2], results[0], rtol=1e-5)
+
+
 def test_permuting_parameters_permutes_the_result():
     results = []
     for order in ([0, 1, 2], [2, 0, 1]):
