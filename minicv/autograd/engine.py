@@ -19,6 +19,7 @@ from .tensor import Tensor
 
 _creation = operator.attrgetter("order")
 
+
 @op
 def cast(x, *, dtype):
     """`x` with another float type; the gradient is cast back."""
@@ -95,10 +96,10 @@ def grad(output, inputs, gradient=None, *, retain_graph=None, create_graph=False
         if not isinstance(x, Tensor) or not x._requires_grad:
             raise GraphError(f"grad: inputs[{i}] does not require a gradient")
     targets = [x.node or x for x in inputs]
-    found = _walk("grad", output, gradient, retain_graph, create_graph, set(map(_key, targets)))
+    found = _walk("grad", output, gradient, retain_graph, create_graph, set(targets))
     out = []
     for i, target in enumerate(targets):
-        g = found.get(_key(target))
+        g = found.get(target)
         if g is None and not allow_unused:
             raise GraphError(f"grad: output does not depend on inputs[{i}]; pass allow_unused=True to get None")
         out.append(g if g is None or isinstance(g, Tensor) else Tensor.wrap(_own(g)))
@@ -113,10 +114,7 @@ def backward(output, gradient=None, *, retain_graph=None, create_graph=False):
     if create_graph:
         warnings.warn("backward(create_graph=True) stores a graph in .grad that refers to its own leaf; "
                       "prefer minicv.autograd.grad, or set .grad to None when done", stacklevel=3)
-    leaves = {}
-    found = _walk("backward", output, gradient, retain_graph, create_graph, None, leaves)
-    for key, leaf in leaves.items():
-        g = found[key]
+    for leaf, g in _walk("backward", output, gradient, retain_graph, create_graph).items():
         g = g if isinstance(g, Tensor) else Tensor.wrap(_own(g))
         if leaf._grad is None:
             leaf._grad = g
@@ -126,12 +124,12 @@ def backward(output, gradient=None, *, retain_graph=None, create_graph=False):
             leaf._grad = Tensor.wrap(leaf._grad._array + g._array)
 
 
-def _walk(name, output, gradient, retain_graph, create_graph, targets, leaves=None):
-    """{key of leaf or target: gradient}. With `targets`, only paths that lead to one are followed."""
+def _walk(name, output, gradient, retain_graph, create_graph, targets=None):
+    """{leaf: gradient}, or with `targets` (leaves and nodes) {target: gradient}, following only paths to one."""
     g = _seed(name, output, gradient)
     retain_graph = create_graph if retain_graph is None else retain_graph
     if output.node is None:                            # grad(x, [x]) of a leaf
-        return {_key(output): g}
+        return {output: g}
     order = topological(output.node)
     useful = _useful(order, targets) if targets is not None else None
     if any(node.freed for node in order if useful is None or node in useful):
@@ -139,44 +137,32 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets, leaves=No
                          "A common cause is a result kept from an earlier step of a loop")
     if create_graph:
         with enable_grad():
-            return _pull_all(order, {output.node: g}, retain_graph, True, targets, useful, leaves)
-    return _pull_all(order, {output.node: g._array}, retain_graph, False, targets, useful, leaves)
+            return _pull_all(order, {output.node: g}, retain_graph, True, targets, useful)
+    return _pull_all(order, {output.node: g._array}, retain_graph, False, targets, useful)
 
 
-def _pull_all(order, pending, retain_graph, graph, targets, useful, leaves):
-    found, anomaly = {}, state.anomaly
+def _pull_all(order, grads, retain_graph, graph, targets, useful):
+    """Pass `grads` down from node to node until only leaves, or the targets, are left."""
+    anomaly = state.anomaly
     for node in order:
-        g = pending.pop(node, None)
-        if g is None:
+        if node not in grads:
             continue
-        if targets is not None and id(node) in targets:
-            found[id(node)] = g
-        if leaves is not None and node.retain is not None and (tensor := node.retain()) is not None:
+        g = grads[node] if targets and node in targets else grads.pop(node)
+        if targets is None and node.retain is not None and (tensor := node.retain()) is not None:
             tensor._grad = g if graph else Tensor.wrap(_own(g))
-        if useful is None:
-            needs = [p is not None for p in node.parents]
-        else:
-            needs = [p is not None and (p in useful if type(p) is Node else id(p) in targets)
-                     for p in node.parents]
+        needs = [p is not None and (useful is None or p in useful) for p in node.parents]
         if True not in needs:
             continue
-        grads = node.pull(g, needs, graph)
-        for k, parent in enumerate(node.parents):
+        for k, gx in enumerate(node.pull(g, needs, graph)):
             if needs[k]:
-                gx = grads[k]
+                parent = node.parents[k]
                 if type(gx) is not np.ndarray or gx.shape != parent.shape or gx.dtype != parent.dtype or anomaly:
                     gx = _fit(gx, parent, node, k, graph)
-                if type(parent) is Node:
-                    earlier = pending.get(parent)
-                    pending[parent] = gx if earlier is None else earlier + gx
-                else:
-                    earlier = found.get(id(parent))
-                    found[id(parent)] = gx if earlier is None else earlier + gx
-                    if leaves is not None:
-                        leaves[id(parent)] = parent
+                earlier = grads.get(parent)
+                grads[parent] = gx if earlier is None else earlier + gx
         if not retain_graph:
             node.free()
-    return found
+    return grads
 
 
 def _fit(gx, parent, node, k, graph):
@@ -199,16 +185,11 @@ def _fit(gx, parent, node, k, graph):
 
 
 def _useful(order, targets):
-    """Nodes from which a target can be reached."""
-    useful = set()
+    """The targets, and the nodes from which one can be reached."""
+    useful = set(targets)
     for node in reversed(order):
-        if id(node) in targets:
+        if not useful.isdisjoint(node.parents):
             useful.add(node)
-            continue
-        for parent in node.parents:
-            if parent is not None and (parent in useful if type(parent) is Node else id(parent) in targets):
-                useful.add(node)
-                break
     return useful
 
 
@@ -231,10 +212,6 @@ def _seed(name, output, gradient):
     if isinstance(values, Tensor):
         return values if values.dtype == output.dtype else cast(values, dtype=output.dtype)
     return Tensor(values, dtype=output.dtype)
-
-
-def _key(x):
-    return id(x.node or x) if isinstance(x, Tensor) else id(x)
 
 
 def _own(g):

@@ -13,12 +13,27 @@ from .engine import expand
 from .index import check_axis, getitem
 from .op import op
 
+
+def _integers(function, name, values, low):
+    """DTypeError unless all `values` (one or a tuple) are integers, ArgError unless they are at least `low`."""
+    for n in _tuple(values):
+        if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)):
+            raise DTypeError(f"{function}: {name} is {values!r}, expected integers")
+        if n < low:
+            raise ArgError(f"{function}: {name} is {values!r}, expected integers of at least {low}")
+
+
+def _tuple(value):
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
 # Views ------------------------------------------------------------------------------------------------
 
 
 @op
 def reshape(x, *, shape):
     """The elements of x in logical (C) order in another shape; one size may be -1. ShapeError if they do not fit."""
+    _integers("reshape", "shape", shape, low=-1)
     try:
         return np.reshape(x, shape)
     except ValueError:
@@ -81,13 +96,10 @@ def flatten(x, *, start=0):
     >>> flatten(np.zeros((2, 3, 4, 5)), start=1).shape
     (2, 60)
     """
-    if not 0 <= start <= max(x.ndim - 1, 0):
+    _integers("flatten", "start", start, low=0)
+    if start > max(x.ndim - 1, 0):
         raise ArgError(f"flatten: start is {start}, expected within [0, {max(x.ndim - 1, 0)}] for x {x.shape}")
     return reshape(x, shape=x.shape[:start] + (int(np.prod(x.shape[start:])),))
-
-
-def _tuple(value):
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
 # Joining and cutting ----------------------------------------------------------------------------------
@@ -161,11 +173,12 @@ def split(x, *, sections=None, sizes=None, axis=0):
     n = x.shape[axis]
     if (sections is None) == (sizes is None):
         raise ArgError("split: sections and sizes are both given or both missing, expected one of them")
+    _integers("split", "sizes" if sections is None else "sections", sizes if sections is None else sections, low=0)
     if sections is not None:
         if sections < 1 or n % sections:
             raise ArgError(f"split: sections is {sections}, expected a divisor of the size {n} of axis {axis}")
         sizes = (n // sections,) * sections
-    if sum(sizes) != n or min(sizes, default=0) < 0:
+    if sum(sizes) != n:
         raise ArgError(f"split: sizes is {tuple(sizes)}, expected sizes that add up to {n}, the size of axis {axis}")
     stops = np.cumsum(sizes).tolist()
     return tuple(getitem(x, index=_range(axis, stop - size, stop)) for stop, size in zip(stops, sizes, strict=True))
@@ -299,6 +312,7 @@ def flip(x, *, axis):
 @op
 def roll(x, *, shift, axis):
     """Shift cyclically: element i goes to ``(i + shift) % n``. `shift` and `axis` are integers or equal tuples."""
+    _integers("roll", "shift", shift, low=-np.inf)
     shifts, axes = _tuple(shift), tuple(check_axis("roll", a, x.ndim) for a in _tuple(axis))
     if len(shifts) != len(axes):
         raise ArgError(f"roll: shift is {shift}, expected as many entries as axis {axis}")
@@ -317,9 +331,10 @@ def tile(x, *, reps):
     >>> tile(np.array([1, 2]), reps=(2,))
     array([1, 2, 1, 2])
     """
+    _integers("tile", "reps", reps, low=0)
     reps = _tuple(reps)
-    if len(reps) != x.ndim or min(reps, default=0) < 0:
-        raise ArgError(f"tile: reps is {reps}, expected {x.ndim} counts of at least 0 for x {x.shape}")
+    if len(reps) != x.ndim:
+        raise ArgError(f"tile: reps is {reps}, expected {x.ndim} counts for x {x.shape}")
     apart = [n for size in x.shape for n in (1, size)]
     spread = expand(reshape(x, shape=tuple(apart)), shape=tuple(n for pair in zip(reps, x.shape) for n in pair))
     return reshape(spread, shape=tuple(r * n for r, n in zip(reps, x.shape, strict=True)))
@@ -332,8 +347,7 @@ def repeat(x, *, repeats, axis):
     array([1, 1, 2, 2])
     """
     axis = check_axis("repeat", axis, x.ndim)
-    if repeats < 0:
-        raise ArgError(f"repeat: repeats is {repeats}, expected at least 0")
+    _integers("repeat", "repeats", repeats, low=0)
     lead, n, rest = x.shape[:axis], x.shape[axis], x.shape[axis + 1:]
     spread = expand(reshape(x, shape=(*lead, n, 1, *rest)), shape=(*lead, n, repeats, *rest))
     return reshape(spread, shape=(*lead, n * repeats, *rest))

@@ -111,7 +111,8 @@ def _class_weights(weight, logits):
 def binary_cross_entropy_with_logits(logits, target, *, pos_weight=None, reduction="mean"):
     r"""Cross-entropy of independent yes/no decisions, :math:`\ell = -p\,y \log\sigma(z) - (1-y)\log(1-\sigma(z))`.
 
-    Computed as (1 - y) z + (1 + (p - 1) y) softplus(-z), exact for any z: target 0 and z = 1000 give 1000.
+    Computed as (1 - y) softplus(z) + p y softplus(-z), in which nothing overflows or cancels: for target 0
+    z = 1000 gives 1000 and z = -20 gives 2e-9. NB: PyTorch's (1 - y) z + softplus(-z) rounds the latter to 0.
     Gradient: :math:`\sigma(z) - y` for p = 1, in general :math:`(1-y)\,\sigma(z) - p\,y\,(1-\sigma(z))`.
 
     Parameters
@@ -126,7 +127,7 @@ def binary_cross_entropy_with_logits(logits, target, *, pos_weight=None, reducti
     name = "binary_cross_entropy_with_logits"
     y = _probabilities(name, logits, target)
     p = 1.0 if pos_weight is None else _pos_weight(name, pos_weight, logits)
-    loss = (1.0 - y) * logits + ((p - 1.0) * y + 1.0) * softplus(-logits)
+    loss = (1.0 - y) * softplus(logits) + p * y * softplus(-logits)
     return _reduce(name, loss, choice(name, "reduction", reduction, REDUCTIONS))
 
 

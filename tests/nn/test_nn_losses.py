@@ -49,6 +49,11 @@ def test_huge_logits_are_exact():
     np.testing.assert_array_equal(loss.data, [1000, 0, 1000])
     loss.sum().backward()
     np.testing.assert_array_equal(z.grad.data, [1, 0, -1])
+    z = Tensor(np.array([-20.0, 20.0], np.float32), requires_grad=True)      # sure and right: tiny, but not 0
+    loss = nn.binary_cross_entropy_with_logits(z, np.array([0, 1]), reduction="none")
+    np.testing.assert_allclose(loss.data, np.log1p(np.exp(-20.0)), rtol=1e-6)
+    loss.sum().backward()
+    np.testing.assert_allclose(z.grad.data, [np.exp(-20.0), -np.exp(-20.0)], rtol=1e-6)
     for gamma in (0.0, 0.5, 2.0):
         z = Tensor(np.array([500.0, -500.0, 500.0, -500.0]), requires_grad=True)
         loss = nn.focal_loss(z, np.array([1, 0, 0, 1]), alpha=None, gamma=gamma, reduction="none")

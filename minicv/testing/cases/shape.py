@@ -46,6 +46,8 @@ RESHAPE = OpSpec(shape.reshape, _reshape_ref, _arrays(
     ((2, 2), dict(shape=(2, 2))), ((12,), dict(shape=(2, 1, 3, 2)))), lambda: [
     _bad(np.ones((2, 3)), dict(shape=(4, 2)), ShapeError, r"reshape: shape is \(4, 2\).*6 elements"),
     _bad(np.ones((2, 3)), dict(shape=(-1, 4)), ShapeError, "reshape: shape"),
+    _bad(np.ones((2, 3)), dict(shape=(-3, 2)), ArgError, r"reshape: shape is \(-3, 2\)"),
+    _bad(np.ones((2, 3)), dict(shape=(3, 2.0)), DTypeError, r"reshape: shape is \(3, 2.0\)"),
     _bad(np.ones((2, 3)), dict(shape=(-1, -1)), ShapeError, "reshape: shape"),
     _bad(np.ones((0, 3)), dict(shape=(0, -1)), ShapeError, "reshape: shape"),
     _bad(np.ones((2, 3)), dict(shape=()), ShapeError, "reshape: shape")])
@@ -210,6 +212,7 @@ SPLIT = OpSpec(split_part, _split_ref, _arrays(
     _bad(np.ones(5), dict(part=0, sizes=(6, -1)), ArgError, "sizes is"),
     _bad(np.ones(5), dict(part=0), ArgError, "expected one of them"),
     _bad(np.ones(5), dict(part=0, sections=0), ArgError, "sections is 0"),
+    _bad(np.ones(4), dict(part=0, sections=2.0), DTypeError, "split: sections is 2.0"),
     _bad(np.ones(5), dict(part=0, sections=5, axis=1), ArgError, "axis is 1")], nan="selects", name="split")
 
 
@@ -323,6 +326,7 @@ ROLL = OpSpec(shape.roll, _roll_ref, _arrays(
     ((2, 3), dict(shift=1, axis=1)), ((1,), dict(shift=2, axis=0)), ((5,), dict(shift=-7, axis=0)),
     ((3, 4), dict(shift=(1, -2), axis=(0, 1))), ((1, 4, 1), dict(shift=3, axis=1)), ((0, 3), dict(shift=1, axis=0)),
     ((1, 2, 3, 4), dict(shift=(-1, -2), axis=(2, 3))), ((4,), dict(shift=(1, 1), axis=(0, 0)))), lambda: [
+    _bad(np.ones((2, 3)), dict(shift=1.5, axis=1), DTypeError, "roll: shift is 1.5"),
     _bad(np.ones((2, 3)), dict(shift=1, axis=2), ArgError, "roll: axis is 2"),
     _bad(np.ones((2, 3)), dict(shift=(1, 2), axis=0), ArgError, r"shift is \(1, 2\)"),
     _bad(np.ones((2, 3)), dict(shift=1, axis=(0, 1)), ArgError, "shift is 1"),
@@ -353,6 +357,7 @@ REPEAT = OpSpec(
         ((2, 3), dict(repeats=2, axis=0)), ((1,), dict(repeats=3, axis=0)), ((4,), dict(repeats=1, axis=-1)),
         ((2, 3), dict(repeats=2, axis=1)), ((1, 3, 1), dict(repeats=2, axis=2)), ((0, 2), dict(repeats=2, axis=0)),
         ((1, 2, 2, 3), dict(repeats=2, axis=3)), ((3,), dict(repeats=0, axis=0))), lambda: [
+        _bad(np.ones(3), dict(repeats=1.5, axis=0), DTypeError, "repeat: repeats is 1.5"),
         _bad(np.ones(3), dict(repeats=-1, axis=0), ArgError, "repeats is -1"),
         _bad(np.ones(3), dict(repeats=2, axis=1), ArgError, "repeat: axis is 1"),
         _bad(np.array(1.0), dict(repeats=2, axis=0), ArgError, "axis is 0"),
