@@ -96,8 +96,13 @@ def _array_ufunc(self, ufunc, method, *inputs, **settings):
                      f"use the op of minicv.functional, or t.detach().numpy()")
 
 
+_WITHOUT_VALUES = {np.shape, np.ndim, np.size, np.result_type}       # nothing that a gradient could flow through
+
+
 def _array_function(self, function, types, args, kwargs):
     """`np.concatenate([t, t])` and the like work on tensors without gradient and refuse the others."""
+    if function in _WITHOUT_VALUES:
+        return function(*[x.data if isinstance(x, Tensor) else x for x in args], **kwargs)
     return function(*_untracked(function, args), **{k: _untracked(function, v) for k, v in kwargs.items()})
 
 

@@ -748,6 +748,7 @@ def test_A10_a_numpy_function_refuses_a_tracked_tensor_and_takes_any_other(call)
     with pytest.raises(GraphError, match="gradient"):
         call(x)
     np.testing.assert_array_equal(call(x.detach()), call(x.data))
+    assert (np.shape(x), np.ndim(x), np.size(x), np.result_type(x, np.float32)) == ((2,), 1, 2, np.float64)
 
 
 @pytest.mark.parametrize("values", [np.array([1j]), np.array(["a"]), np.array([None])])
