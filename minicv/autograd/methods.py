@@ -96,6 +96,9 @@ def _array_ufunc(self, ufunc, method, *inputs, **settings):
                      f"use the op of minicv.functional, or t.detach().numpy()")
 
 
+_FACTS = {np.shape, np.ndim, np.size}         # read no values, so no gradient can be lost
+
+
 def _array_function(self, function, types, args, kwargs):
     """`np.concatenate([t, t])` and the like work on tensors without gradient and refuse the others."""
     return function(*_untracked(function, args), **{k: _untracked(function, v) for k, v in kwargs.items()})
@@ -107,7 +110,7 @@ def _untracked(function, x):
         return type(x)(_untracked(function, item) for item in x)
     if not isinstance(x, Tensor):
         return x
-    if x._requires_grad and state.recording:
+    if x._requires_grad and state.recording and function not in _FACTS:
         raise GraphError(f"numpy.{function.__name__}: called on a Tensor that requires a gradient, which would be "
                          f"lost; use the op of minicv.functional, or t.detach().numpy()")
     return x.data
