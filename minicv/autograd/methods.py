@@ -10,7 +10,7 @@ from . import elementwise as e
 from . import engine, graph, index, linalg, reduce, shape
 from .modes import state
 from .op import array
-from .tensor import Tensor
+from .tensor import Tensor, real_type
 
 
 def _install(**methods):
@@ -127,10 +127,11 @@ def _sizes(args):
 
 
 def _astype(x, dtype, copy=True):
-    if np.dtype(dtype).kind == "f" and x.dtype.kind == "f":
-        return x if x.dtype == dtype else engine.cast(x, dtype=np.dtype(dtype))
+    dtype = real_type("Tensor.astype", dtype)
+    if dtype.kind == "f" and x.dtype.kind == "f":
+        return x if x.dtype == dtype else engine.cast(x, dtype=dtype)
     if x._requires_grad and state.recording:
-        raise DTypeError(f"Tensor.astype: {np.dtype(dtype)} cannot carry a gradient; detach() first")
+        raise DTypeError(f"Tensor.astype: {dtype} cannot carry a gradient; detach() first")
     return Tensor.wrap(x._array.astype(dtype))
 
 
