@@ -10,7 +10,7 @@ from . import elementwise as e
 from . import engine, graph, index, linalg, reduce, shape
 from .modes import state
 from .op import array
-from .tensor import Tensor
+from .tensor import Tensor, real_type
 
 
 def _install(**methods):
@@ -96,13 +96,11 @@ def _array_ufunc(self, ufunc, method, *inputs, **settings):
                      f"use the op of minicv.functional, or t.detach().numpy()")
 
 
-_WITHOUT_VALUES = {np.shape, np.ndim, np.size, np.result_type}       # nothing that a gradient could flow through
+_FACTS = {np.shape, np.ndim, np.size, np.result_type}         # read no values, so no gradient can be lost
 
 
 def _array_function(self, function, types, args, kwargs):
     """`np.concatenate([t, t])` and the like work on tensors without gradient and refuse the others."""
-    if function in _WITHOUT_VALUES:
-        return function(*[x.data if isinstance(x, Tensor) else x for x in args], **kwargs)
     return function(*_untracked(function, args), **{k: _untracked(function, v) for k, v in kwargs.items()})
 
 
@@ -112,7 +110,7 @@ def _untracked(function, x):
         return type(x)(_untracked(function, item) for item in x)
     if not isinstance(x, Tensor):
         return x
-    if x._requires_grad and state.recording:
+    if x._requires_grad and state.recording and function not in _FACTS:
         raise GraphError(f"numpy.{function.__name__}: called on a Tensor that requires a gradient, which would be "
                          f"lost; use the op of minicv.functional, or t.detach().numpy()")
     return x.data
@@ -129,10 +127,11 @@ def _sizes(args):
 
 
 def _astype(x, dtype, copy=True):
-    if np.dtype(dtype).kind == "f" and x.dtype.kind == "f":
-        return x if x.dtype == dtype else engine.cast(x, dtype=np.dtype(dtype))
+    dtype = real_type("Tensor.astype", dtype)
+    if dtype.kind == "f" and x.dtype.kind == "f":
+        return x if x.dtype == dtype else engine.cast(x, dtype=dtype)
     if x._requires_grad and state.recording:
-        raise DTypeError(f"Tensor.astype: {np.dtype(dtype)} cannot carry a gradient; detach() first")
+        raise DTypeError(f"Tensor.astype: {dtype} cannot carry a gradient; detach() first")
     return Tensor.wrap(x._array.astype(dtype))
 
 
@@ -150,8 +149,8 @@ _install(
     min=lambda x, axis=None, keepdims=False: reduce.min(x, axis=axis, keepdims=keepdims),
     prod=lambda x, axis=None, keepdims=False: reduce.prod(x, axis=axis, keepdims=keepdims),
     cumsum=lambda x, axis=0: reduce.cumsum(x, axis=axis),
-    argmax=lambda x, axis=None: x._array.argmax(axis),
-    argmin=lambda x, axis=None: x._array.argmin(axis),
+    argmax=lambda x, axis=None, keepdims=False: reduce.argmax(x, axis=axis, keepdims=keepdims),
+    argmin=lambda x, axis=None, keepdims=False: reduce.argmin(x, axis=axis, keepdims=keepdims),
     reshape=lambda x, *sizes: shape.reshape(x, shape=_sizes(sizes)),
     transpose=lambda x, *axes: shape.transpose(x, axes=_sizes(axes) or None),
     swapaxes=lambda x, a, b: shape.swapaxes(x, axis1=a, axis2=b),

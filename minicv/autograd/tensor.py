@@ -45,10 +45,18 @@ def as_array(data, dtype=None):
             dtype = np.float32
         else:
             dtype = array.dtype.newbyteorder("=")
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "fiub":
-        raise DTypeError(f"Tensor: dtype is {dtype}, expected a real number type")
-    return array.astype(dtype, copy=False)
+    return array.astype(real_type("Tensor", dtype), copy=False)
+
+
+def real_type(function, dtype):
+    """`dtype` as a NumPy dtype; DTypeError unless it is float32, float64, an integer type or bool."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fiub" or (found.kind == "f" and found.itemsize not in (4, 8)):
+        raise DTypeError(f"{function}: dtype is {dtype!r}, expected float32, float64, an integer type or bool")
+    return found
 
 
 def array(x):

@@ -756,3 +756,15 @@ def test_arrays_of_other_types_are_refused_by_every_op(values):
     for call in (exp, lambda x: x + Tensor(1.0), lambda x: power(x, 2.0)):
         with pytest.raises(DTypeError, match="dtype"):
             call(values)
+
+
+def test_A10_the_shape_of_a_tracked_tensor_may_be_asked_for_in_numpy_words():
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    assert (np.shape(x), np.ndim(x), np.size(x)) == ((2, 3), 2, 6)
+
+
+@pytest.mark.parametrize("dtype", ["bogus", "float16", complex, object, np.longdouble])
+def test_L24_types_that_minicv_does_not_compute_with_are_refused_by_name(dtype):
+    for call in (lambda: Tensor([1.0], dtype=dtype), lambda: Tensor([1.0]).astype(dtype)):
+        with pytest.raises(DTypeError, match="dtype is .*, expected float32"):
+            call()

@@ -74,6 +74,16 @@ def test_empty_statistics_are_nan_with_a_warning(function):
         assert gradient(function, np.zeros((0, 3)), axis=0).shape == (0, 3)
 
 
+def test_the_methods_argmax_and_argmin_are_the_functions():
+    x = Tensor(np.array([[1.0, 3.0], [2.0, 0.0]]))
+    for method, function in ((x.argmax, r.argmax), (x.argmin, r.argmin)):
+        np.testing.assert_array_equal(method(axis=1, keepdims=True), function(x, axis=1, keepdims=True))
+        with pytest.raises(ArgError, match="axis is 9"):
+            method(9)
+    with pytest.raises(ShapeError, match="argmax: x has shape"):
+        Tensor(np.zeros(0)).argmax()
+
+
 @pytest.mark.parametrize("function", [r.max, r.min, r.argmax, r.argmin])
 @pytest.mark.parametrize("shape, axis", [((0,), None), ((0, 3), 0), ((2, 0), 1), ((0, 0), 1)])
 def test_an_extreme_of_nothing_is_refused(function, shape, axis):
