@@ -225,6 +225,8 @@ def _check_channels(function, x, w, b, groups, inputs, outputs):
         hint = "; x looks like channels-last, use x.transpose(0, 3, 1, 2)" if last and x.ndim == 4 else ""
         raise ShapeError(f"{function}: w of shape {w.shape} with groups={groups} has {wanted} input channels, "
                          f"x of shape {x.shape} has {C}{hint}")
+    if O == 0:
+        raise ShapeError(f"{function}: w has shape {w.shape}, expected at least one filter")
     if w.shape[0] % groups:
         raise ShapeError(f"{function}: w has {w.shape[0]} filters, expected a multiple of groups={groups}")
     if b is not None and array(b).shape != (O,):

@@ -5,7 +5,7 @@ Names and settings are NumPy's (`axis`, `keepdims`), because the rules of ops ru
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError
+from ..errors import DTypeError, GraphError, ShapeError
 from . import elementwise as e
 from . import engine, graph, index, linalg, reduce, shape
 from .modes import state
@@ -47,6 +47,19 @@ _install(__eq__=_compare(np.equal), __ne__=_compare(np.not_equal), __lt__=_compa
 # Writing in place --------------------------------------------------------------------------------------
 
 
+def _check_fits(what, values, shape, dtype, into):
+    """Refuse before anything is written: DTypeError unless `dtype` is kept, ShapeError unless values broadcast."""
+    if not np.can_cast(dtype, into, "same_kind"):
+        raise DTypeError(f"Tensor: {what} with values of dtype {dtype}, expected one that {into} can hold")
+    try:
+        fits = np.broadcast_shapes(np.shape(values), shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"Tensor: {what} with values of shape {np.shape(values)}, expected one that broadcasts "
+                         f"to {shape}")
+
+
 def _in_place(ufunc, compute):
     """`t -= a` writes under `no_grad`; recorded, it makes a new tensor, as for any immutable Python value."""
     def method(self, other):
@@ -55,8 +68,10 @@ def _in_place(ufunc, compute):
             if self.node is None and self._requires_grad:
                 self.check_write("in-place arithmetic")
             return compute(self, other)
+        other = other if isinstance(other, (int, float)) else array(other)
+        _check_fits(f"in-place {ufunc.__name__}", other, self.shape, np.result_type(self.dtype, other), self.dtype)
         with self.writable() as a:
-            ufunc(a, array(other) if isinstance(other, Tensor) else other, out=a, casting="same_kind")
+            ufunc(a, other, out=a, casting="same_kind")
         return self
     return method
 
@@ -70,8 +85,16 @@ def _set_item(self, key, values):
         raise GraphError("Tensor: assigning a tensor that requires a gradient is not recorded; "
                          "use where, concat or scatter_add to compute a new tensor")
     self.check_write("item assignment")
+    key, values = index.plain_key(key), array(values)
+    target = index.getitem(self._array, index=key).shape
+    if values.dtype.kind not in "fiub":
+        raise DTypeError(f"Tensor: item assignment of values of dtype {values.dtype}, expected numbers")
+    extra = values.ndim - len(target)
+    if extra > 0 and values.shape[:extra] == (1,) * extra:           # as in NumPy, unlike in arithmetic
+        values = values.reshape(values.shape[extra:])
+    _check_fits("item assignment", values, target, self.dtype, self.dtype)
     with self.writable() as a:
-        a[index.plain_key(key)] = array(values)
+        a[key] = values
 
 
 _install(__setitem__=_set_item, __getitem__=lambda self, key: index.getitem(self, index=index.plain_key(key)),

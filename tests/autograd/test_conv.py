@@ -244,3 +244,11 @@ def test_transposed_convolution_equals_torch():
     x, w, b = arrays((2, 4, 5, 6), (4, 3, 3, 2), (6,))
     peer = torch.nn.functional.conv_transpose2d(*map(torch.tensor, (x, w, b)), **settings)
     close(conv_transpose2d(x, w, b, **settings), peer.numpy())
+
+
+def test_no_filters_at_all_are_refused():
+    x = np.ones((2, 3, 5, 5))
+    with pytest.raises(ShapeError, match=r"conv2d: w has shape \(0, 3, 2, 2\)"):
+        conv2d(x, np.ones((0, 3, 2, 2)))
+    with pytest.raises(ShapeError, match=r"conv_transpose2d: w has shape \(3, 0, 2, 2\)"):
+        conv_transpose2d(x, np.ones((3, 0, 2, 2)))

@@ -768,3 +768,27 @@ def test_L24_types_that_minicv_does_not_compute_with_are_refused_by_name(dtype):
     for call in (lambda: Tensor([1.0], dtype=dtype), lambda: Tensor([1.0]).astype(dtype)):
         with pytest.raises(DTypeError, match="dtype is .*, expected float32"):
             call()
+
+
+@pytest.mark.parametrize("write, error, word", [
+    (lambda t: t.__setitem__(5, 1.0), MinicvError, "index on axis 0 is 5"),
+    (lambda t: t.__setitem__(slice(None), [1, 2, 3]), ShapeError, r"item assignment .*shape \(3,\).*\(2,\)"),
+    (lambda t: t.__setitem__(0, "a"), DTypeError, "item assignment .*dtype"),
+    (lambda t: t.__iadd__(np.ones(3)), ShapeError, r"in-place add .*shape \(3,\)"),
+    (lambda t: t.__imul__(np.ones((2, 2))), ShapeError, r"in-place multiply .*shape \(2, 2\)"),
+    (lambda t: t.__iadd__(np.array([1j, 0])), DTypeError, "in-place add .*complex128"),
+])
+def test_a_write_that_does_not_fit_is_refused_before_it_counts(write, error, word):
+    t = Tensor([1.0, 2.0])
+    with pytest.raises(error, match=word):
+        write(t)
+    assert t.version == 0 and t.tolist() == [1, 2]
+
+
+def test_a_float_added_in_place_to_integers_is_refused():
+    t = Tensor([1, 2])
+    with pytest.raises(DTypeError, match="in-place add .*float64.*int64"):
+        t += 0.5
+    t[0] = 7.9                                                  # assignment converts, as in NumPy
+    t[0] = np.array([[8]])
+    assert t.tolist() == [8, 2]
