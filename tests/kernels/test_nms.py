@@ -200,8 +200,8 @@ def test_small_types_are_promoted(dtype):
 
 
 def test_a_hundred_thousand_boxes_need_linear_memory():
-    """D-17: all pairs would be 80 GB; sparse, so that nearly all are kept. (The twin does fewer: it tries all pairs.)"""
-    rng, n = np.random.default_rng(0), 100_000 if load_numba() else 4000
+    """D-17: all pairs would be 80 GB; sparse, so that nearly all are kept."""
+    rng, n = np.random.default_rng(0), 100_000 if load_numba() else 4000      # the twin tries all pairs
     corner = rng.uniform(0, 60 * n**0.5, (n, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(2, 40, (n, 2))], axis=1)
     boxes[0] = [0, 0, *corner.max(axis=0)]
