@@ -3,6 +3,7 @@
 Functions take ``ax=None`` and return the Axes they drew on. matplotlib is imported inside them.
 """
 
+from .boxes import plot_costs, show_boxes
 from .confusion import plot_confusion
 from .contours import plot_contours, plot_path
 from .curves import plot_curves
@@ -12,5 +13,5 @@ from .player import Player
 from .style import PALETTE, figure_style, new_axes
 
 __all__ = ["PALETTE", "Player", "alt_text", "embed", "figure_style", "image_uri", "new_axes",
-           "plot_confusion", "plot_contours", "plot_curves", "plot_path", "show_filters",
+           "plot_confusion", "plot_contours", "plot_costs", "plot_curves", "plot_path", "show_boxes", "show_filters",
            "show_image", "show_images", "show_misclassified", "tile"]
