@@ -28,7 +28,7 @@ class Scan(NamedTuple):
         return [int((self.passed >= s).sum()) for s in range(self.num_stages + 1)]
 
 
-def scan(cascade, image, *, min_side=WINDOW, max_side=2**31, factor=1.25, step=1.5):
+def scan_image(cascade, image, *, min_side=WINDOW, max_side=2**31, factor=1.25, step=1.5):
     """Judge all windows of a grey image (H, W): features grow with the window, the image stays as it is.
 
     min_side >= 24, max_side: pixels; factor > 1: from scale to scale; step: between windows, in pixels at 24 x 24.

@@ -19,7 +19,7 @@ from ...kernels.integral import integral_image
 from ...kernels.overlap import pairwise_iou
 from .cascade import Cascade
 from .haar import check_features, check_patches, feature_values
-from .scan import scan
+from .scan import scan_image
 from .windows import window_patches
 
 AWAY = 0.3                          # windows that overlap no face by this IoU are negatives
@@ -98,7 +98,7 @@ def mine(cascade, scenes, count, *, rng=None):
     found, scanned, most = [], 0, max(1, 4 * count // len(scenes))
     for i in rng.permutation(len(scenes)):
         image, faces = scenes[i]["image"], scenes[i]["boxes"]
-        boxes, _, seen = scan(cascade, image[0], max_side=min(image.shape[1:]) // 2).accepted()
+        boxes, _, seen = scan_image(cascade, image[0], max_side=min(image.shape[1:]) // 2).accepted()
         boxes = boxes[~(pairwise_iou(boxes, faces) >= AWAY).any(axis=1)]
         scanned += seen
         chosen = rng.choice(len(boxes), min(most, len(boxes)), replace=False)
