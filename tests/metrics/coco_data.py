@@ -76,7 +76,7 @@ def reference(dataset, results, kind, **settings):
     return evaluation
 
 
-def store(count=12):
+def store(count=15):
     """The twelve figures of some data sets, for boxes and masks."""
     rows = {}
     for kind in KINDS:
