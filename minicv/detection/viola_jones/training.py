@@ -17,6 +17,7 @@ import numpy as np
 from ...errors import ArgError, ShapeError
 from ...kernels.integral import integral_image
 from ...kernels.overlap import pairwise_iou
+from ...kernels.stumps import scan_stumps, sort_features
 from .cascade import Cascade
 from .haar import check_features, check_patches, feature_values
 from .scan import scan_image
@@ -141,8 +142,7 @@ class Booster:
     def __init__(self, values, label):
         self.label = label
         self.weight = np.where(label > 0, 0.5 / (label > 0).sum(), 0.5 / (label < 0).sum())
-        self.values = values
-        self.order = np.argsort(values, axis=1, kind="stable").astype(np.int32)
+        self.values, self.order = values, sort_features(values.T)
 
     def step(self):
         """The next stump (feature, threshold, vote): the one of least weighted error; weights follow."""
@@ -156,18 +156,20 @@ class Booster:
 
 
 def best_stump(values, order, label, weight):
-    """(feature, threshold, polarity, error)."""
-    signed, best = label * weight, (np.inf,)
-    negative = weight[label < 0].sum()
-    for f in range(0, len(values), 256):
-        v = np.take_along_axis(values[f:f + 256], order[f:f + 256], axis=1)
-        c = np.cumsum(signed[order[f:f + 256]], axis=1)[:, :-1]
-        e = np.where(v[:, 1:] > v[:, :-1], negative + c, 0.5)
-        for polarity, err in ((1, e), (-1, 1 - e)):
-            k = np.unravel_index(err.argmin(), err.shape)
-            if err[k] < best[0]:
-                best = err[k], f + k[0], (v[k] + v[k[0], k[1] + 1]) / 2, polarity
-    return int(best[1]), float(best[2]), best[3], float(best[0])
+    """(feature, threshold, polarity, error) of the stump of least weighted error; ties: first feature, polarity 1.
+
+    values (F, N), order (F, N) from `sort_features`, label (N,) in {-1, 1}, weight (N,) of sum 1. The threshold lies
+    half-way between two samples.
+    """
+    low, high = scan_stumps(order, label * weight)
+    errors = np.stack([weight[label < 0].sum() + low, weight[label > 0].sum() - high], axis=1)
+    f, side = np.unravel_index(errors.argmin(), errors.shape)
+    row = order[f]
+    sums = np.where(row < 0, np.nan, np.cumsum((label * weight)[np.where(row < 0, ~row, row)]))
+    k = int(np.nanargmax(sums) if side else np.nanargmin(sums))
+    above = values[f, [n if n >= 0 else ~n for n in row[k:k + 2]]]
+    threshold = above.astype(np.float64).mean() if len(above) == 2 else above[0] + 1
+    return int(f), float(threshold), (1, -1)[side], float(errors[f, side])
 
 
 def _check(faces, held, scenes, pool, stages, d_min, f_max, budget, negatives):
