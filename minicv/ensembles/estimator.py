@@ -44,14 +44,18 @@ class Estimator:
                    if getattr(self, name) is not default}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
-    def _input(self, function, x, fitted="n_features_in_"):
+    def _input(self, function, x, *, finite=True):
         """`x` checked against what was fitted."""
-        if not hasattr(self, fitted):
+        if not hasattr(self, "n_features_in_"):
             raise ArgError(f"{function}: {type(self).__name__} is not fitted, expected a call of fit before")
-        x = check_matrix(function, "X", x)
+        x = check_matrix(function, "X", x, finite=finite)
         if x.shape[1] != self.n_features_in_:
             raise ShapeError(f"{function}: X has shape {x.shape}, expected (N, {self.n_features_in_}) as in fit")
         return x
+
+    def clone(self):
+        """An unfitted estimator with the same settings."""
+        return type(self)(**self.get_params(deep=False))
 
 
 class Classifier(Estimator):
@@ -59,22 +63,30 @@ class Classifier(Estimator):
 
     _estimator_type = "classifier"
 
+    def _labels(self, function, y, count):
+        """Check y (count,), set `classes_` and return the index of each label in it."""
+        classes, code = np.unique(check_labels(function, y, count), return_inverse=True)
+        if len(classes) < 2:
+            raise ArgError(f"{function}: y holds {len(classes)} class, expected at least 2")
+        self.classes_ = classes
+        return code
+
     def score(self, X, y, sample_weight=None) -> float:
         """Share of the rows of X (N, D) whose prediction equals y, weighted by `sample_weight`."""
         hit = self.predict(X) == check_labels("score", y, len(X))
         return float(np.average(hit, weights=check_weights("score", sample_weight, len(hit))))
 
 
-def check_matrix(function, name, x, *, low=1):
-    """`x` as a finite float array (N, D) with N >= `low` and D >= 1; float32 stays float32."""
+def check_matrix(function, name, x, *, finite=True):
+    """`x` as a float array (N, D) with N, D >= 1; float32 stays float32. `finite=False` takes the numbers on trust."""
     x = np.asarray(x)
-    if x.ndim != 2 or len(x) < low or x.shape[1] < 1:
-        raise ShapeError(f"{function}: {name} has shape {x.shape}, expected (N, D) with N >= {low} and D >= 1")
+    if x.ndim != 2 or x.size == 0:
+        raise ShapeError(f"{function}: {name} has shape {x.shape}, expected (N, D) with N, D >= 1")
     if x.dtype.kind not in "fiub":
         raise DTypeError(f"{function}: {name} has dtype {x.dtype}, expected real numbers")
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
-    if not np.isfinite(x).all():
+    if finite and not np.isfinite(x).all():
         row, column = np.argwhere(~np.isfinite(x))[0]
         raise ArgError(f"{function}: {name}[{row}, {column}] is {x[row, column]}, expected a finite number")
     return x
