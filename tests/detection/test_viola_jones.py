@@ -88,15 +88,17 @@ def test_grouping_equals_a_loop():
     boxes = np.concatenate([corner, corner + 24], axis=1).astype(float)
     weight = rng.uniform(1, 2, 40)
     means, masses = group_boxes(boxes, weight, 0.35)
-    left, expected = list(range(40)), []
-    while left:
-        votes = [sum(weight[j] for j in left if pairwise_iou(boxes[[i]], boxes[[j]]) >= 0.35) for i in left]
-        best = left[int(np.argmax(votes))]
-        group = [j for j in left if pairwise_iou(boxes[[best]], boxes[[j]]) >= 0.35]
-        expected.append((np.average(boxes[group], axis=0, weights=weight[group]), weight[group].sum(), len(group)))
-        left = [j for j in left if j not in group]
+    seeds = []
+    for i in np.argsort(-weight):
+        if all(pairwise_iou(boxes[[i]], boxes[[j]]) <= 0.35 for j in seeds):
+            seeds.append(i)
+    groups = [[] for _ in seeds]
+    for i in range(40):
+        groups[int(np.argmax([pairwise_iou(boxes[[i]], boxes[[j]])[0, 0] for j in seeds]))].append(i)
+    expected = [(np.average(boxes[g], axis=0, weights=weight[g]), weight[g].sum(), len(g)) for g in groups]
     np.testing.assert_allclose(means, [e[0] for e in expected])
     np.testing.assert_allclose(masses, [e[1] for e in expected])
+    assert 1 < len(seeds) < 40
     assert len(group_boxes(boxes, weight, 0.35, 3)[0]) == sum(e[2] >= 3 for e in expected)
 
 

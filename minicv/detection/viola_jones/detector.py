@@ -2,11 +2,11 @@
 
 images (N, 1 or 3, H, W)
   | scan      the cascade on every window, features scaled from 24 pixels up by factors of 1.25
-  | group     windows that overlap are one detection, their mean
+  | group     windows that overlap the best one are one detection, their mean
 [Detections], one per image, label 0
 
 Reference: Viola & Jones, Robust Real-Time Face Detection, IJCV 2004, section 5.
-Departures: windows are grouped around the one with most neighbours, with an IoU, not by any overlap; the score is
+Departures: windows are grouped around those that survive non-maximum suppression, not by any overlap; the score is
 m / (1 + m), where m sums 1 + relative margin over the group.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import ArgError, DTypeError, ShapeError
 from ...geometry import Detections
+from ...kernels.nms import nms
 from ...kernels.overlap import pairwise_iou
 from .scan import scan_image
 from .windows import WINDOW
@@ -34,12 +35,12 @@ class ViolaJones:
     step : float > 0
         Between neighbouring windows, in pixels at scale 1.
     iou_threshold : float in (0, 1)
-        Windows that overlap this much with the centre of a group belong to it.
+        Windows that overlap a better one by more than this belong to its group.
     min_windows : int
         Groups with fewer windows are dropped.
     """
 
-    def __init__(self, cascade, *, min_side=WINDOW, max_side=2**31, factor=1.25, step=1.5, iou_threshold=0.35,
+    def __init__(self, cascade, *, min_side=WINDOW, max_side=2**31, factor=1.25, step=1.5, iou_threshold=0.3,
                  min_windows=2):
         if not min_side >= WINDOW:
             raise ArgError(f"ViolaJones: min_side is {min_side}, expected >= {WINDOW}, the window of the features")
@@ -79,20 +80,16 @@ class ViolaJones:
 def group_boxes(boxes, weight, iou_threshold, least=1):
     """Join boxes (M, 4) that overlap: means (G, 4) by weight (M,) and sums of weights (G,).
 
-    The box that most of the remaining ones overlap with, by weight, takes all of these; until none is left.
-    Groups of fewer than `least` boxes are dropped.
+    Boxes that survive non-maximum suppression by weight are seeds; every box joins the seed it overlaps most. Groups
+    of fewer than `least` boxes are dropped.
     """
-    near = pairwise_iou(boxes, boxes) >= iou_threshold
-    left, means, masses = np.ones(len(boxes), bool), [], []
-    while left.any():
-        votes = np.where(left, near @ (weight * left), -1)
-        members = left & near[votes.argmax()]
-        members[votes.argmax()] = True
-        left &= ~members
-        if members.sum() >= least:
-            means.append(weight[members] @ boxes[members] / weight[members].sum())
-            masses.append(weight[members].sum())
-    return np.array(means, np.float64).reshape(-1, 4), np.array(masses, np.float64)
+    seeds = nms(boxes, weight, iou_threshold=iou_threshold)
+    group = pairwise_iou(boxes, boxes[seeds]).argmax(axis=1) if len(seeds) else np.zeros(0, np.int64)
+    count, mass = (np.bincount(group, w, len(seeds)) for w in (None, weight))
+    sums = np.zeros((len(seeds), 4))
+    np.add.at(sums, group, weight[:, None] * boxes)
+    large = count >= least
+    return sums[large] / mass[large, None], mass[large]
 
 
 def gray(function, images):

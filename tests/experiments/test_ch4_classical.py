@@ -1,0 +1,54 @@
+"""Chapter 4, classical detection: experiments reach their targets, draw, and correct what they should.
+
+Exact experiments run at preset `fast`; those that train run at `smoke` here and at `fast` when slow tests are asked
+for.
+"""
+
+import matplotlib
+import numpy as np
+import pytest
+
+import minicv.experiments.ch4.proposals  # noqa: F401 - registers its experiments
+import minicv.experiments.ch4.viola_jones  # noqa: F401
+from minicv.experiments.ch4 import _errata
+from minicv.experiments.experiment import REGISTRY
+
+pytestmark = pytest.mark.ch4
+TRAINED = ["haar-features", "attentional-cascade", "viola-jones"]
+UNTRAINED = ["integral-image", "superpixels", "selective-search"]
+
+
+@pytest.mark.parametrize("id", TRAINED + UNTRAINED)
+def test_every_experiment_runs_at_smoke_and_draws(id, tmp_path):
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    report = REGISTRY[id]("smoke", rng=0, out=tmp_path)
+    assert all(np.isfinite(value) for value in report.metrics.values()) and report.figures
+    for caption, draw in report.figures.items():
+        figure = draw()
+        assert caption and figure.axes
+        plt.close("all")
+    for target in REGISTRY[id].targets:                     # what is exact holds at any size
+        assert target.tag == "T" or target.passed(report.metrics), target
+    assert report.metrics == REGISTRY[id]("smoke", rng=0).metrics
+
+
+def test_the_hierarchy_is_kept_as_a_player(tmp_path):
+    REGISTRY["selective-search"]("smoke", rng=0, out=tmp_path)
+    assert "minicv-player" in (tmp_path / "merges.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("id", TRAINED + UNTRAINED)
+def test_targets_are_reached_on_the_frozen_seeds(id, seed):
+    report = REGISTRY[id]("fast", rng=seed)
+    missed = [str(t) for t in REGISTRY[id].targets if not t.passed(report.metrics)]
+    assert not missed, report.metrics
+
+
+@pytest.mark.parametrize("number", ["E4.5", "E4.6", "E4.7"])
+def test_corrections_are_shown_by_an_experiment(number):
+    erratum = _errata.ERRATA[number]
+    assert number in REGISTRY[erratum.shown_by].departures
