@@ -206,7 +206,8 @@ def _check_number(function, name, value, wanted, good):
 
 @example
 def _example(dtype):
-    boxes, scores, labels = np.zeros((2 * FEW, 4), dtype), np.zeros(2 * FEW, dtype), np.zeros(2 * FEW, np.int64)
+    boxes, scores, labels = np.ones((2 * FEW, 4), dtype), np.zeros(2 * FEW, dtype), np.zeros(2 * FEW, np.int64)
+    boxes[:, :2] = 0
     for n in (1, 2 * FEW):
         batched_nms(boxes[:n], scores[:n], labels[:n])
     soft_nms(boxes[:2], scores[:2])
