@@ -160,9 +160,9 @@ def test_classes_never_meet_however_many_and_however_far(few, monkeypatch):
 
 
 def test_batched_nms_is_nms_class_by_class():
-    boxes, scores = scene(700, octaves=4)
-    scores = scores + np.arange(700) * 1e-5
-    labels = np.random.default_rng(0).integers(0, 80, 700)
+    boxes, scores = scene(1400, octaves=4)
+    scores = scores + np.arange(1400) * 1e-5
+    labels = np.random.default_rng(0).integers(0, 80, 1400)
     parts = [np.flatnonzero(labels == k) for k in range(80)]
     expected = np.concatenate([p[nms(boxes[p], scores[p])] for p in parts])
     assert np.array_equal(batched_nms(boxes, scores, labels), expected[np.argsort(-scores[expected])])

@@ -23,9 +23,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def compute():
     """Results by name on small inputs, with ties."""
     rng, out = np.random.default_rng(0), {}
-    corner = rng.uniform(0, 300, (600, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(1, 60, (600, 2))], axis=1).astype(np.float32)
-    scores, labels = rng.integers(0, 40, 600) / 40, rng.integers(0, 3, 600)
+    corner = rng.uniform(0, 300, (1200, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 60, (1200, 2))], axis=1).astype(np.float32)
+    scores, labels = rng.integers(0, 40, 1200) / 40, rng.integers(0, 3, 1200)
     out["iou"], out["intersection"] = pairwise_iou(boxes[:50], boxes), pairwise_intersection(boxes[:50], boxes)
     out["nms_pairs"], out["nms_cells"] = nms(boxes[:99], scores[:99]), nms(boxes, scores)
     out["batched"] = batched_nms(boxes, scores, labels)
