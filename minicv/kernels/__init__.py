@@ -3,12 +3,14 @@
 Reading order: `layout` (channels last), `windows` (geometry of sliding windows), `im2col` and
 `depthwise` (loops), `conv_numpy` and `conv` (one trilinear form and its derivatives), `pool_loops`
 and `pool`, `unfold`, `resample` (resize), `taps` and `sample` (grid sampling), and under all of
-them `launch` (the `@kernel` decorator), `threads` and `cache`.
+them `launch` (the `@kernel` decorator), `threads` and `cache`. For detection: `overlap`, `nms`,
+`integral`, `assignment`, `roi`; their functions are imported from there.
 
 Images are (N, C, H, W) and usually channels-last in memory; float32 stays float32. Public functions
 check their arguments; loops never raise. ``MINICV_KERNELS=numpy`` runs everything without Numba.
 """
 
+from . import assignment, integral, nms, overlap, roi  # noqa: F401  (registers them for warm-up)
 from .conv import conv2d, conv2d_filter, conv2d_input
 from .conv_numpy import conv2d_filter_numpy, conv2d_input_numpy, conv2d_numpy
 from .launch import kernel, kernel_names, warmup

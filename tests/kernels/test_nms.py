@@ -90,9 +90,10 @@ def test_twins_agree_with_the_loops(threshold):
     boxes, scores = scene(60, octaves=3)
     order = module.descending(scores)
     boxes, labels = boxes[order].astype(np.float64), np.arange(60) % 2
-    side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    sides = (boxes[:, 2:] - boxes[:, :2]).T.copy()
+    cells = [a for side in sides for a in module._cells(side, threshold)]
     masks = []
-    for function, extra in ((module.suppress_pairs, ()), (module.suppress_cells, module._cells(side, threshold))):
+    for function, extra in ((module.suppress_pairs, ()), (module.suppress_cells, cells)):
         for run in (function, function.twin):
             guarded = np.ones(62, bool)
             run(boxes, labels, threshold, *extra, guarded[1:-1])
@@ -159,9 +160,9 @@ def test_classes_never_meet_however_many_and_however_far(few, monkeypatch):
 
 
 def test_batched_nms_is_nms_class_by_class():
-    boxes, scores = scene(700, octaves=4)
-    scores = scores + np.arange(700) * 1e-5
-    labels = np.random.default_rng(0).integers(0, 80, 700)
+    boxes, scores = scene(1400, octaves=4)
+    scores = scores + np.arange(1400) * 1e-5
+    labels = np.random.default_rng(0).integers(0, 80, 1400)
     parts = [np.flatnonzero(labels == k) for k in range(80)]
     expected = np.concatenate([p[nms(boxes[p], scores[p])] for p in parts])
     assert np.array_equal(batched_nms(boxes, scores, labels), expected[np.argsort(-scores[expected])])
