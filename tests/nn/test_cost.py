@@ -147,7 +147,8 @@ def test_every_op_of_the_library_has_a_known_cost():
     for info in pkgutil.walk_packages(minicv.__path__, "minicv."):
         if info.name.split(".")[1] not in ("experiments", "testing", "__main__"):
             import_module(info.name)
-    ours = [op for op in Op.registry.values() if op.__module__.startswith("minicv.")]
+    ours = [op for op in Op.registry.values() if op.__module__.startswith("minicv.")
+            and not op.__module__.startswith("minicv.experiments.")]
     unknown = [op for op in ours if op not in MACS and op not in COSTLESS and op.__module__ not in COSTLESS_MODULES]
     assert not unknown
 
