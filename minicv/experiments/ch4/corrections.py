@@ -89,7 +89,8 @@ def smooth(preset, rng, out, progress):
     metrics = _properties(d) | {
         "bad_settings_refused": refused(ArgError, lambda: smooth_l1(d, d, beta=-1.0), lambda: huber(d, d, delta=0.0),
                                         lambda: smooth_l1(d, d, beta=np.nan)),
-        "offset_error_smooth_l1": fits["smooth L1"][1] - TRUE_LINE[1], "error_over_l2_error": errors["smooth L1"] / errors["L2"]}
+        "offset_error_smooth_l1": fits["smooth L1"][1] - TRUE_LINE[1],
+        "error_over_l2_error": errors["smooth L1"] / errors["L2"]}
     return Report(metrics, {"Losses and their gradients": lambda: _curves(d),
                             "A line through points with outliers": lambda: _lines(fits, x, y)},
                   {"Largest error of slope and offset": [{"loss": k, "error": round(v, 4)} for k, v in errors.items()]})
