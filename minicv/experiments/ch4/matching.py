@@ -1,4 +1,4 @@
-"""Section 4.3: one-to-one matching of predictions and objects, and anchors by k-means."""
+"""Section 4.3: one-to-one matching of predictions and objects."""
 
 import itertools
 
