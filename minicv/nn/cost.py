@@ -206,8 +206,8 @@ def _solve(inputs, settings, y):
 COUNTED = ("macs", "activations", "biases")
 COSTLESS = {masked_softmax}
 COSTLESS_MODULES = {f"minicv.autograd.{name}" for name in (
-    "activation", "elementwise", "engine", "index", "normalize", "pool", "random", "reduce", "resample", "shape",
-    "softmax")} | {"minicv.nn.nll"}
+    "activation", "elementwise", "engine", "index", "normalize", "pool", "random", "reduce", "resample", "roi",
+    "shape", "softmax")} | {"minicv.nn.nll"}
 MACS = {          # op: (inputs, settings, result) -> multiply-accumulates
     correlate2d: lambda inputs, settings, y: y.size * math.prod(inputs[1].shape[1:]),
     conv2d_input: lambda inputs, settings, y: inputs[0].size * math.prod(inputs[1].shape[1:]),
