@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import ArgError
 from .estimator import Classifier, check_integer, check_matrix, check_weights
 from .stump import TIE, DecisionStump
+from .tree import DecisionTreeClassifier
 
 
 class AdaBoostClassifier(Classifier):
@@ -111,11 +112,7 @@ class AdaBoostClassifier(Classifier):
     def _learner(self):
         if self.estimator is not None:
             return self.estimator
-        if len(self.classes_) == 2:
-            return DecisionStump()
-        from .tree import DecisionTreeClassifier
-
-        return DecisionTreeClassifier(max_depth=1)
+        return DecisionStump() if len(self.classes_) == 2 else DecisionTreeClassifier(max_depth=1)
 
     def decision_function(self, X):
         """F(x): (N,) for two classes, positive for the larger one; (N, K) for more."""

@@ -6,9 +6,19 @@ ERRATA = {
     "E4.1": Erratum(
         "IoU divides by the sum of the areas minus the area of the union",
         "it divides by the sum of the areas minus the area of the intersection, which is the union", "iou"),
+    "E4.5": Erratum(
+        "the strong classifier compares with > 0 in one place and >= 0 in another, and the weak ones say 1 or nothing",
+        "weak learners say -1 or 1 and ties belong to one side by convention; the paper's form says 0 or 1, compares "
+        "with half the sum of the votes and shrinks the weights of correct samples by eps/(1 - eps): after "
+        "normalisation both are the same", "attentional-cascade"),
+    "E4.6": Erratum(
+        "AdaBoost for faces starts from equal weights 1/N",
+        "each class starts with half of the weight, 1/(2m) and 1/(2l); windows are divided by their standard "
+        "deviation; and the threshold of each stage is lowered on faces kept aside", "attentional-cascade"),
     "E4.7": Erratum(
-        "non-maximum suppression deletes boxes that overlap the best one",
-        "the best box is first moved to the output, and only boxes of its own class are deleted", "nms"),
+        "suppression takes the best box and deletes what overlaps it",
+        "the best box is first moved to the output, so that it is never looked at again, and only boxes of its own "
+        "class are deleted; the face detector averages overlapping windows instead", "nms"),
     "E4.10": Erratum(
         "the Huber loss is the smooth L1 loss",
         "Huber with delta is delta times smooth L1 with beta = delta, so they are equal only at 1", "smooth-l1"),
