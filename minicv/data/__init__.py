@@ -20,10 +20,26 @@ from .datasets import ArrayDataset, Subset, train_test_split
 from .files import CIFAR10, COCO, MNIST, VOC, ImageFolder, read_image, write_coco, write_png, write_voc
 from .loader import DataLoader, default_collate
 from .real import digits, photographs, portrait
-from .synthetic import Glyphs10, Scenes, Shapes10, Stream, blobs, moons, spam8, spirals
+from .synthetic import (
+    Face,
+    FacePatches,
+    Faces,
+    FaceScenes,
+    Glyphs10,
+    Scenes,
+    Shapes10,
+    Stream,
+    blobs,
+    draw_face,
+    moons,
+    person,
+    spam8,
+    spirals,
+)
 
 __all__ = ["DataLoader", "default_collate", "ArrayDataset", "Subset", "train_test_split",
            "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10", "Scenes",
+           "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person",
            "digits", "photographs", "portrait",
            "MNIST", "CIFAR10", "ImageFolder", "VOC", "COCO", "read_image", "write_png", "write_voc",
            "write_coco",

@@ -6,9 +6,12 @@
 `shapes`    D2: `Shapes10`, ten coloured shapes, 32 x 32
 `glyphs`    D3: `Glyphs10`, ten digits, 28 x 28
 `scenes`    D4: `Scenes`, several shapes per picture: boxes, classes, masks
+`faces`     D6: `Faces`, `FacePatches`, `FaceScenes`, cartoon faces in clutter
+`clutter`   grey backgrounds for D6
 ==========  =======================================================================
 """
 
+from .faces import Face, FacePatches, Faces, FaceScenes, draw_face, person
 from .glyphs import Glyphs10
 from .scenes import Scenes
 from .shapes import Shapes10
@@ -16,4 +19,5 @@ from .stream import Stream
 from .toy2d import blobs, moons, spam8, spirals
 
 __all__ = ["Stream", "blobs", "moons", "spirals", "spam8", "Shapes10", "Glyphs10",
-           "Scenes"]
+           "Scenes",
+           "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person"]
