@@ -31,6 +31,7 @@ from .rle import (
     rle_merge,
     rle_overlap,
     rle_to_string,
+    rles_from_strings,
 )
 from .structures import Detections, Segments, Targets
 from .suppress import nms, soft_nms
@@ -40,5 +41,6 @@ __all__ = [
     "check_rle", "clip_boxes", "complete_box_iou", "decode_boxes", "denormalize_boxes", "distance_box_iou",
     "encode_boxes", "flip_boxes", "generalized_box_iou", "masks_to_boxes", "nms", "normalize_boxes", "polygon_mask",
     "polygon_rle", "remove_small_boxes", "rle_area", "rle_box", "rle_decode", "rle_encode", "rle_from_changes",
-    "rle_from_string", "rle_iou", "rle_merge", "rle_overlap", "rle_to_string", "segmentation_rle", "soft_nms",
+    "rle_from_string", "rle_iou", "rle_merge", "rle_overlap", "rle_to_string", "rles_from_strings",
+    "segmentation_rle", "soft_nms",
 ]
