@@ -5,7 +5,15 @@ from ..ch1._errata import Erratum
 ERRATA = {
     "E4.1": Erratum(
         "IoU divides by the sum of the areas minus the area of the union",
-        "it divides by the sum of the areas minus the area of the intersection, which is the union", "iou"),
+        "it divides by the sum of the areas minus the area of the intersection, which is the union", "det-metrics"),
+    "E4.2": Erratum(
+        "a detection is right if its class is right and its IoU is above a threshold",
+        "only if no better detection has taken that object: each object is matched once, further detections of it are "
+        "wrong; COCO and VOC ask for IoU >= threshold, not >", "det-metrics"),
+    "E4.3": Erratum(
+        "recall is monotonically decreasing",
+        "in the score threshold, and not strictly: lowering the threshold never lowers recall, precision can do either",
+        "det-metrics"),
     "E4.5": Erratum(
         "the strong classifier compares with > 0 in one place and >= 0 in another, and the weak ones say 1 or nothing",
         "weak learners say -1 or 1 and ties belong to one side by convention; the paper's form says 0 or 1, compares "
