@@ -1,6 +1,7 @@
-"""Geometry: boxes and how they overlap, the records in which detectors hand them on, codes of masks.
+"""Geometry: boxes, how they overlap, the records in which detectors hand them on, and masks as run-length codes.
 
-Boxes are xyxy, half-open, in pixels. Functions take arrays or Tensors and can be differentiated where that makes sense.
+Boxes are xyxy, half-open, in pixels. Functions of boxes take arrays or Tensors and can be differentiated where that
+makes sense. `rle` and `polygons` hold masks the way COCO's files do.
 """
 
 from .boxes import (
@@ -30,6 +31,7 @@ from .rle import (
     rle_merge,
     rle_overlap,
     rle_to_string,
+    rles_from_strings,
 )
 from .structures import Detections, Segments, Targets
 from .suppress import nms, soft_nms
@@ -39,5 +41,6 @@ __all__ = [
     "check_rle", "clip_boxes", "complete_box_iou", "decode_boxes", "denormalize_boxes", "distance_box_iou",
     "encode_boxes", "flip_boxes", "generalized_box_iou", "masks_to_boxes", "nms", "normalize_boxes", "polygon_mask",
     "polygon_rle", "remove_small_boxes", "rle_area", "rle_box", "rle_decode", "rle_encode", "rle_from_changes",
-    "rle_from_string", "rle_iou", "rle_merge", "rle_overlap", "rle_to_string", "segmentation_rle", "soft_nms",
+    "rle_from_string", "rle_iou", "rle_merge", "rle_overlap", "rle_to_string", "rles_from_strings",
+    "segmentation_rle", "soft_nms",
 ]

@@ -15,7 +15,7 @@ from ..files import MAX_PIXELS
 from ..kernels.rle import run_overlap
 
 __all__ = ["RLE", "check_rle", "rle_area", "rle_box", "rle_decode", "rle_encode", "rle_from_changes",
-           "rle_from_string", "rle_iou", "rle_merge", "rle_overlap", "rle_to_string"]
+           "rle_from_string", "rle_iou", "rle_merge", "rle_overlap", "rle_to_string", "rles_from_strings"]
 
 DIGITS = 10                        # characters of one number that are ever needed: 50 bits
 
@@ -190,33 +190,62 @@ def rle_from_string(text, size, *, what="rle") -> RLE:
     Raises DataFormatError with the position of a character outside "0"..."o", for a number that does not
     end, and as `check_rle`.
     """
-    size = check_size(size, what)
-    digits = _digits(text, what)
+    return rles_from_strings([text], [check_size(size, what)], what=lambda i: what)[0]
+
+
+def rles_from_strings(texts, sizes, *, what="rle[{}]".format) -> list:
+    """The codes in many compressed strings, at the price of a few.
+
+    sizes: one (height, width) of positive integers each. what: from the position of a string to its name in messages.
+    Errors as `rle_from_string`, for the first string that has one.
+    """
+    digits, owner, starts = _digits(texts, what)
     ends = np.flatnonzero(digits < 32)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    length = ends - starts + 1
-    if length.max() > DIGITS:
-        raise DataFormatError(f"rle_from_string: {what} has a number of {length.max()} digits at position "
-                              f"{starts[length.argmax()]}, expected at most {DIGITS}")
-    place = np.arange(len(digits)) - np.repeat(starts, length)
-    x = np.add.reduceat((digits & 31) << (5 * place), starts)
+    first = np.append(0, ends[:-1] + 1)[:len(ends)]            # digit at which a number begins
+    length, owner = ends - first + 1, owner[ends]
+    _refuse(length > DIGITS, lambda k: f"{what(owner[k])} has a number of {length[k]} digits, expected at most "
+            f"{DIGITS}")
+    place = np.arange(len(digits)) - np.repeat(first, length)
+    x = np.add.reduceat((digits & 31) << (5 * place), first) if len(first) else digits
     x -= np.where(digits[ends] & 16, np.int64(1) << (5 * length), 0)
-    if (abs(x) > size[0] * size[1]).any():
-        raise DataFormatError(f"rle_from_string: {what} has a number {x[abs(x).argmax()]}, expected at most "
-                              f"{size[0]} * {size[1]} pixels")
-    x[1::2], x[2::2] = np.cumsum(x[1::2]), np.cumsum(x[2::2])
-    return check_rle(x, size, what=what)
+    pixels = np.array([size[0] * size[1] for size in sizes], np.int64)
+    _refuse(abs(x) > pixels[owner], lambda k: f"{what(owner[k])} has a number {x[k]}, expected at most its "
+            f"{pixels[owner[k]]} pixels")
+    starts = np.searchsorted(ends, starts)                     # number at which a string begins
+    counts = _sum_differences(x, owner, starts)
+    bad = (counts < 0) | (counts > pixels[owner])
+    bad_sum = np.bincount(owner, counts, len(sizes)) != pixels
+    for i in (*owner[bad], *np.flatnonzero(bad_sum)):
+        check_rle(counts[owner == i], sizes[i], what=what(i))  # raises, with the details
+    bounds = np.append(starts, len(counts)).tolist()
+    return [RLE(tuple(size), counts[a:b]) for size, a, b in zip(sizes, bounds, bounds[1:])]
 
 
-def _digits(text, what):
-    """Characters as numbers in [0, 64), the last one below 32."""
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
-    digits = np.frombuffer(data, np.uint8).astype(np.int64) - 48
-    wrong = np.flatnonzero((digits < 0) | (digits > 63))
-    if wrong.size:
-        raise DataFormatError(f"rle_from_string: {what} has the byte {data[wrong[0]]} at position {wrong[0]}, expected "
-                              "characters from '0' to 'o'")
-    if not len(digits) or digits[-1] > 31:
-        raise DataFormatError(f"rle_from_string: {what} ends inside a number at position {len(digits)}, expected a "
-                              "last character below 'P'")
-    return digits
+def _digits(texts, what):
+    """Characters of all strings as numbers in [0, 64), the string of each, and where the strings begin."""
+    data = [text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text) for text in texts]
+    length = np.fromiter(map(len, data), np.int64, len(data))
+    starts, owner = np.cumsum(length) - length, np.repeat(np.arange(len(data)), length)
+    digits = np.frombuffer(b"".join(data), np.uint8).astype(np.int64) - 48
+    _refuse((digits < 0) | (digits > 63), lambda k: f"{what(owner[k])} has the byte {digits[k] + 48} at position "
+            f"{k - starts[owner[k]]}, expected characters from '0' to 'o'")
+    ended = length > 0
+    ended[ended] = digits[(starts + length - 1)[ended]] < 32
+    _refuse(~ended, lambda i: f"{what(i)} ends inside a number at position {length[i]}, expected a last character "
+            "below 'P'")
+    return digits, owner, starts
+
+
+def _refuse(bad, message):
+    """Raise if any is bad, with the message for the first one."""
+    if bad.any():
+        raise DataFormatError(f"rle_from_string: {message(int(bad.argmax()))}")
+
+
+def _sum_differences(x, owner, starts):
+    """From the fourth number of a string on, add the last but one: cumulative sums of every second number."""
+    place, counts = np.arange(len(x)) - starts[owner], x.copy()
+    for chain in (place % 2 == 1, (place % 2 == 0) & (place > 0)):
+        total = np.append(0, np.cumsum(np.where(chain, x, 0)))
+        counts[chain] = (total[1:] - total[starts][owner])[chain]
+    return counts

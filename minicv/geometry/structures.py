@@ -93,7 +93,10 @@ class Rows:
 
     def _set_boxes(self):
         function = type(self).__name__
-        self._set("boxes", array(check_boxes(function, "boxes", self.boxes)).astype(np.float32))
+        boxes = array(check_boxes(function, "boxes", self.boxes))
+        with np.errstate(over="ignore"):
+            boxes = boxes.astype(np.float32)
+        self._set("boxes", check_boxes(function, "boxes", boxes))              # again: float32 is finite only to 3e38
         return function, len(self.boxes)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import BoxError, DataFormatError, ShapeError
 from ..geometry.polygons import segmentation_rle
-from ..geometry.rle import rle_area, rle_box, rle_encode
+from ..geometry.rle import check_size, rle_area, rle_box, rle_encode, rles_from_strings
 from .average_precision import check_scores
 from .entries import checked_pairs, field, paired_entries
 
@@ -46,24 +46,53 @@ def make_objects(image, label, boxes, masks, area=None, score=None, crowd=None, 
 
 def objects_from_dicts(dataset, results, iou_type):
     """(objects, detections, class ids (K,) rising, number of images) of a data set and a list of results."""
-    image_ids, class_ids = (_ids(dataset, part) for part in ("images", "categories"))
-    sizes = {image["id"]: image for image in dataset["images"]} if iou_type == "segm" else None
-    annotations = dataset["annotations"]
+    images, annotations, categories = (_part(dataset, name) for name in ("images", "annotations", "categories"))
+    image_ids, class_ids = (np.unique(_integers(name, "id", rows)) for name, rows in
+                            (("images", images), ("categories", categories)))
+    sizes = _sizes(images) if iou_type == "segm" else None
     truth = _columns("annotations", annotations, image_ids, class_ids, sizes)
     crowd, ignore = (np.array([bool(a.get(key, 0)) for a in annotations], bool) for key in ("iscrowd", "ignore"))
-    area = truth.area if truth.area.size == 0 else np.array(
-        [own if a.get("area") is None else a["area"] for a, own in zip(annotations, truth.area, strict=True)], float)
     found = _columns("results", results, image_ids, class_ids, sizes)
     score = check_scores("evaluate_coco", [r.get("score", np.nan) for r in results], "results' score")
-    return (truth._replace(crowd=crowd, ignore=ignore, area=area), found._replace(score=score), class_ids,
-            len(image_ids))
+    truth = truth._replace(crowd=crowd, ignore=ignore, area=_areas(annotations, truth.area))
+    return truth, found._replace(score=score), class_ids, len(image_ids)
 
 
-def _ids(dataset, part):
-    ids = np.unique([entry["id"] for entry in dataset[part]]) if dataset[part] else np.zeros(0, np.int64)
-    if ids.dtype.kind not in "iu":
-        raise DataFormatError(f"evaluate_coco: {part} have ids like {ids[0]!r}, expected integers")
-    return ids
+def _part(dataset, name):
+    rows = dataset.get(name) if isinstance(dataset, dict) else None
+    if not isinstance(rows, (list, tuple)):
+        raise DataFormatError(f"evaluate_coco: dataset has {type(rows).__name__} as {name}, expected a dict with lists "
+                              "images, annotations, categories")
+    return rows
+
+
+def _integers(what, key, rows):
+    """The values of one key, int64."""
+    try:
+        values = np.array([row[key] for row in rows]) if rows else np.zeros(0, np.int64)
+    except (KeyError, TypeError, ValueError) as e:
+        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is missing: {e!r:.80}") from None
+    if values.dtype.kind not in "iu" or values.ndim != 1:
+        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is no integer, such as {values.flat[0]!r:.40}")
+    return values.astype(np.int64)
+
+
+def _sizes(images):
+    """(height, width) by image id."""
+    columns = (_integers("images", key, images).tolist() for key in ("id", "height", "width"))
+    return {i: check_size((height, width), f"image {i}") for i, height, width in zip(*columns, strict=True)}
+
+
+def _areas(annotations, own):
+    """The annotated areas; that of the mask or box where there is none."""
+    areas = [a.get("area") for a in annotations]
+    try:
+        area = np.array([o if a is None else a for a, o in zip(areas, own, strict=True)], np.float64)
+    except (TypeError, ValueError):
+        area = np.array([[np.nan]])
+    if area.shape != own.shape or not (area >= 0).all():
+        raise DataFormatError("evaluate_coco: annotations have an area that is no number >= 0")
+    return area
 
 
 def _columns(what, entries, image_ids, class_ids, sizes):
@@ -72,17 +101,28 @@ def _columns(what, entries, image_ids, class_ids, sizes):
     label = _positions(what, "category_id", entries, class_ids)
     if sizes is None:
         return make_objects(image, label, _boxes(what, entries), None)
-    masks = [segmentation_rle(e.get("segmentation"), (sizes[e["image_id"]]["height"], sizes[e["image_id"]]["width"]),
-                              what=f"segmentation of {what}[{i}] (id {e.get('id')})") for i, e in enumerate(entries)]
+    masks = _masks(what, entries, [sizes[e["image_id"]] for e in entries])
     return make_objects(image, label, np.zeros((len(masks), 4)), masks)
+
+
+def _masks(what, entries, sizes):
+    """Segmentations as RLE; all compressed strings, which are most, in one go."""
+    def name(i):
+        return f"segmentation of {what}[{i}] (id {entries[i].get('id')})"
+
+    forms = [e.get("segmentation") for e in entries]
+    packed = [i for i, (form, size) in enumerate(zip(forms, sizes, strict=True)) if isinstance(form, dict)
+              and isinstance(form.get("counts"), (str, bytes)) and form.get("size") == list(size)]
+    read = rles_from_strings([forms[i]["counts"] for i in packed], [sizes[i] for i in packed],
+                             what=lambda k: name(packed[k]))
+    found = dict(zip(packed, read, strict=True))
+    return [found[i] if i in found else segmentation_rle(form, size, what=name(i))
+            for i, (form, size) in enumerate(zip(forms, sizes, strict=True))]
 
 
 def _positions(what, key, entries, ids):
     """Where the ids of all entries are in `ids`, which rise."""
-    try:
-        wanted = np.fromiter((e[key] for e in entries), np.int64, len(entries))
-    except (KeyError, TypeError, ValueError, OverflowError) as e:
-        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is missing or no integer: {e!r:.80}") from None
+    wanted = _integers(what, key, entries)
     position = np.minimum(np.searchsorted(ids, wanted), max(len(ids) - 1, 0))
     unknown = wanted[ids[position] != wanted] if len(ids) else wanted
     if unknown.size:

@@ -35,7 +35,8 @@ def show_boxes(image, rows, *, names=None, color=None, dashed=None, ax=None):
     boxes, labels, captions = _read(rows, names)
     ax = show_image(image, ax=ax) if image is not None else _ready(new_axes(ax), ax is None, boxes)
     dashed = isinstance(rows, Targets) if dashed is None else dashed
-    halo = [Stroke(linewidth=3.5, foreground="white"), Normal()]           # keeps the outline apart from any picture
+    solid = {"dash_offset": 0, "dash_list": None}
+    halo = [Stroke(linewidth=3.5, foreground="white", dashes=solid), Normal()]      # readable on any picture
     for (x1, y1, x2, y2), label, caption in zip(boxes, labels, captions, strict=True):
         edge = color or PALETTE[label % len(PALETTE)]
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=edge, linewidth=1.8,

@@ -12,7 +12,8 @@ import pytest
 
 from minicv.data import COCO, VOC, Scenes, write_coco, write_png, write_voc
 from minicv.data.files import VocAnnotation, coco_dict, parse_coco, parse_voc, voc_bytes
-from minicv.errors import ArgError, BoxError, DataFormatError, DataMissingError, LimitError, UnsafeFileError
+from minicv.errors import ArgError, BoxError, DataFormatError, DataMissingError, LimitError, ShapeError, UnsafeFileError
+from minicv.geometry import Detections, Segments
 from minicv.metrics import evaluate_coco, evaluate_voc
 
 pytestmark = pytest.mark.ch4
@@ -175,6 +176,22 @@ def test_scenes_come_back_from_coco(masks, tmp_path):
     results = [{**a, "score": 0.5} for a in read.dataset["annotations"]]
     for kind in ("bbox", "segm"):
         assert evaluate_coco(read.dataset, results, iou_type=kind).figures[0] == pytest.approx(1)
+
+
+def test_predictions_become_results_with_the_ids_of_the_file(tmp_path):
+    (tmp_path / "c.json").write_bytes(coco(annotations=[ANNOTATION, {**ANNOTATION, "id": 5, "category_id": 90}]))
+    write_png(tmp_path / "a.png", np.zeros((3, 10, 20)))
+    data = COCO(tmp_path, tmp_path / "c.json", masks=True)
+    for prediction in ({**data[0], "scores": np.array([0.25, 0.5])},
+                       Segments(data[0]["boxes"], data[0]["labels"], [0.25, 0.5], data[0]["masks"])):
+        results = data.results([prediction])
+        assert {(r["image_id"], r["category_id"], r["score"]) for r in results} == {(7, 0, 0.25), (7, 90, 0.5)}
+        assert all(r["bbox"] == [1, 2, 3, 4.5] for r in results)
+        for kind in ("bbox", "segm"):
+            assert evaluate_coco(data.dataset, results, iou_type=kind).figures[0] == pytest.approx(1)
+    assert data.results([Detections.empty()]) == []
+    with pytest.raises(ShapeError, match="predictions has 0 entries, expected 1"):
+        data.results([])
 
 
 def test_ids_with_gaps_become_labels_and_defaults_are_filled_F10():

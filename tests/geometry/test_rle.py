@@ -24,6 +24,7 @@ from minicv.geometry import (
     rle_merge,
     rle_overlap,
     rle_to_string,
+    rles_from_strings,
     segmentation_rle,
 )
 from minicv.kernels.rle import run_overlap, run_overlap_numpy
@@ -88,6 +89,18 @@ def test_large_numbers_need_several_characters():
         rle = check_rle(counts, (5000, 3000))
         assert rle_to_string(rle) == string_by_loop(counts)
         assert rle_from_string(rle_to_string(rle), (5000, 3000)).counts.tolist() == counts
+
+
+def test_many_strings_are_read_as_each_alone():
+    rng = np.random.default_rng(6)
+    masks = [m for _ in range(30) for m in random_masks(rng, 2)]
+    texts, sizes = [rle_to_string(rle_encode(m)) for m in masks], [m.shape for m in masks]
+    for mask, rle in zip(masks, rles_from_strings(texts, sizes), strict=True):
+        assert (rle_decode(rle) == mask).all()
+    assert rles_from_strings([], []) == []
+    for k, broken in ((7, "7"), (20, ""), (33, "~"), (59, "P")):
+        with pytest.raises(DataFormatError, match=rf"rle\[{k}\] "):
+            rles_from_strings([*texts[:k], broken, *texts[k + 1:]], [*sizes[:k], (40, 40), *sizes[k + 1:]])
 
 
 def test_runs_of_length_zero_change_nothing():

@@ -122,6 +122,7 @@ def test_the_table_escapes_shortens_and_counts():
 @pytest.mark.parametrize("call, error, text", [
     (lambda: Detections([[5, 0, 1, 1]], [0], [1.0]), BoxError, r"Detections: boxes\[0\] is \[5, 0, 1, 1\]"),
     (lambda: Detections([[0, 0, np.nan, 1]], [0], [1.0]), BoxError, "boxes"),
+    (lambda: Targets([[0, 0, 1e300, 1]], [0]), BoxError, r"boxes\[0\] is \[0.0, 0.0, inf, 1.0\]"),
     (lambda: Detections([[0, 0, 1, 1]], [0], [1.5]), BoxError, r"scores\[0\] is 1.5, expected a number in \[0, 1\]"),
     (lambda: Detections([[0, 0, 1, 1]], [0], [np.nan]), BoxError, "scores"),
     (lambda: Detections([[0, 0, 1, 1]], [0], [[1.0]]), ShapeError, r"scores has shape \(1, 1\), expected \(1,\)"),

@@ -11,7 +11,7 @@ from minicv.autograd import Tensor
 from minicv.errors import ArgError, BoxError, DTypeError, ShapeError
 from minicv.geometry import box_iou, nms, soft_nms
 
-from .strategies import boxes
+from .strategies import boxes, random_boxes
 
 pytestmark = pytest.mark.ch4
 
@@ -107,3 +107,15 @@ def test_bad_input_is_refused(call, error, text):
     """D-6, D-10, D-12, D-13."""
     with pytest.raises(error, match=text):
         call(np.array([[0.0, 0, 2, 2], [1, 1, 3, 3]]), np.array([0.9, 0.8]))
+
+
+@pytest.mark.oracle
+def test_equal_to_torchvision_on_boxes_in_general_position():
+    tv, torch = pytest.importorskip("torchvision", reason="the peer is optional"), pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    b, scores, labels = random_boxes(rng, 2000), rng.random(2000), rng.integers(0, 5, 2000)
+    for threshold in (0.0, 0.3, 0.7):
+        theirs = tv.ops.nms(torch.tensor(b), torch.tensor(scores), threshold)
+        np.testing.assert_array_equal(nms(b, scores, threshold), theirs.numpy())
+        theirs = tv.ops.batched_nms(torch.tensor(b), torch.tensor(scores), torch.tensor(labels), threshold)
+        np.testing.assert_array_equal(nms(b, scores, threshold, labels), theirs.numpy())

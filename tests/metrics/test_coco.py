@@ -13,7 +13,6 @@ import pytest
 
 from minicv.errors import ArgError, BoxError, DataFormatError, ShapeError
 from minicv.geometry import rle_decode, segmentation_rle
-from minicv.kernels import coco as kernels
 from minicv.metrics import evaluate_coco, evaluate_coco_arrays
 from tests.metrics.coco_data import KINDS, STORED, random_data, reference
 
@@ -187,20 +186,6 @@ def test_loops_and_twins_agree(kind, monkeypatch):
             np.testing.assert_allclose(a, b, atol=1e-12)
 
 
-def test_kernels_write_only_their_outputs():
-    first, offset, groups = np.array([0, 0, 2]), np.array([0, 2, 4, 4]), np.array([0, 2, 3])
-    ious, flags = np.array([0.6, 0.9, 0.7, 0.95]), np.zeros((1, 2), np.uint8)
-    for run in (lambda *a: kernels.match_groups(2, *a), kernels.match_groups_numpy):
-        state, taken = np.full(7, 9, np.int8), np.full(6, 9, np.int8)
-        run(groups, ious, offset, first, flags[0], flags, np.zeros((1, 3), np.uint8), np.array([0.65]),
-            state[2:5].reshape(1, 1, 3), taken[2:4].reshape(1, 1, 2))
-        assert state.tolist() == [9, 9, 1, 1, 0, 9, 9] and taken.tolist() == [9, 9, 1, 1, 9, 9]
-    boxes, y = np.array([[0.0, 0, 4, 4], [2.0, 0, 4, 4]]), np.full(6, 9.0)
-    for run in (lambda *a: kernels.box_overlaps(1, *a), kernels.box_overlaps_numpy):
-        run(boxes[:1], boxes, np.array([0, 1], np.uint8), first[:1], offset[:2], y[2:4])
-        assert y.tolist() == [9, 9, 1, 0.5, 9, 9]
-
-
 # Errors ---------------------------------------------------------------------------------------------------
 
 
@@ -215,11 +200,30 @@ def test_kernels_write_only_their_outputs():
     ([result((0, 0, 5), 0.5)], DataFormatError, "3 numbers"),
     ([{"image_id": 1, "category_id": 1, "score": 0.5}], DataFormatError, "bbox that is missing"),
     ([{"category_id": 1, "score": 0.5}], DataFormatError, "image_id that is missing"),
-    ([result(A, 0.5, image="1x")], DataFormatError, "image_id that is missing or no integer"),
+    ([result(A, 0.5, image="1x")], DataFormatError, "image_id that is no integer"),
+    ([result(A, 0.5, label=1.5)], DataFormatError, "category_id that is no integer, such as"),
     ([result(("a", 0, 1, 1), 0.5)], DataFormatError, "no numbers")])
 def test_results_that_are_wrong_are_refused_E11_E12(results, error, words):
     with pytest.raises(error, match=words):
         evaluate_coco(world(A), results)
+
+
+@pytest.mark.parametrize("part, rows, words", [
+    ("images", None, "NoneType as images"), ("categories", [{}], "categories have a id that is missing"),
+    ("images", [{"id": "1", **SIZE}], "images have a id that is no integer"),
+    ("annotations", [{**world(A)["annotations"][0], "area": "large"}], "area that is no number"),
+    ("annotations", [{**world(A)["annotations"][0], "area": -1}], "area that is no number"),
+    ("annotations", [{**world(A)["annotations"][0], "image_id": 5}], "unknown image_id")])
+def test_data_sets_that_are_none_are_refused(part, rows, words):
+    with pytest.raises(DataFormatError, match=f"evaluate_coco: .*{words}"):
+        evaluate_coco({**world(A), part: rows}, [])
+    with pytest.raises(DataFormatError, match="NoneType as images"):
+        evaluate_coco([], [])
+
+
+def test_masks_need_the_sizes_of_the_images():
+    with pytest.raises(DataFormatError, match="images have a height that is missing"):
+        evaluate_coco({**world(A), "images": [{"id": 1}]}, [], iou_type="segm")
 
 
 def test_wrong_masks_are_refused_with_their_annotation_E20():

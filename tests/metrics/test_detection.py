@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minicv.errors import ArgError, BoxError, DataFormatError, ShapeError
+from minicv.geometry import Detections, Segments, Targets
 from minicv.metrics import (
     average_precision,
     evaluate_coco_arrays,
@@ -154,11 +155,17 @@ def test_dicts_by_image_id_and_absent_predictions():
     assert row["image"] == 7 and row["recall"] == 0.5
 
 
-def test_objects_with_attributes_serve_as_entries():
-    from types import SimpleNamespace
-    t = SimpleNamespace(boxes=np.array([[0, 0, 9, 9]]), labels=np.array([0]))
-    p = SimpleNamespace(**vars(t), scores=np.array([1.0], np.float32))
-    assert evaluate_detections([p], [t], num_classes=1).mean_ap == 1
+def test_detections_and_targets_serve_as_entries():
+    masks = np.zeros((2, 12, 12), bool)
+    masks[0, :9, :9], masks[1, 2:, 3:] = True, True
+    crowd = Targets([[0, 0, 9, 9], [3, 2, 12, 12]], [0, 0], masks, np.array([False, True]))
+    found = Segments.from_masks(masks[[0, 1, 1]], [0, 0, 0], [0.5, 0.9, 0.8])
+    assert evaluate_detections([found], [crowd], num_classes=1).mean_ap == 1
+    for kind in ("bbox", "segm"):
+        assert evaluate_coco_arrays([found], [crowd], num_classes=1, iou_type=kind).figures[0] == pytest.approx(1)
+    plain = Targets(crowd.boxes, crowd.labels)
+    assert evaluate_detections([plain.detections()], [plain], num_classes=1).mean_ap == 1
+    assert evaluate_detections([Detections.empty()], [Targets.empty()], num_classes=1).num_objects.tolist() == [0]
 
 
 @pytest.mark.parametrize("interpolation", ["area", "interp-all", "11pt", "101pt"])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ArgError, DataFormatError, DataMissingError, MinicvError
+from ...errors import ArgError, DataFormatError, DataMissingError, MinicvError, ShapeError
 from ...files import atomic_write, check_member_name, read_limited, safe_join
 from ...geometry.polygons import segmentation_rle
-from ...geometry.rle import rle_area, rle_decode, rle_encode, rle_to_string
+from ...geometry.rle import rle_decode, rle_encode, rle_to_string
 from ..datasets import check_index
 from .image import read_image, write_png
 
@@ -198,11 +198,33 @@ class COCO:
                   "labels": labels, "crowd": np.array([a["iscrowd"] for a in rows], bool)}
         return sample | ({"masks": self._masks(rows, info)} if self.masks else {})
 
+    def results(self, predictions) -> list:
+        """Predictions, one per item, as COCO's list of results for `metrics.evaluate_coco` or a file.
+
+        predictions: dicts, `Detections` or `Segments`: boxes (R, 4) xyxy, labels, scores (R,), masks (R, H, W).
+        """
+        if len(predictions) != len(self):
+            raise ShapeError(f"COCO.results: predictions has {len(predictions)} entries, expected {len(self)}")
+        rows = []
+        for id, p in zip(self.image_ids.tolist(), predictions, strict=True):
+            p = p if isinstance(p, dict) else p.arrays()
+            masks = p.get("masks")
+            for k, (x1, y1, x2, y2) in enumerate(np.asarray(p["boxes"], float).tolist()):
+                row = {"image_id": id, "category_id": int(self.category_ids[p["labels"][k]]),
+                       "score": float(p["scores"][k]), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+                rows.append(row if masks is None else row | {"segmentation": _pack(masks[k])})
+        return rows
+
     def _masks(self, rows, info):
         size = info["height"], info["width"]
         masks = [rle_decode(segmentation_rle(a.get("segmentation"), size, what=f"{self.what}: annotation {a['id']}"))
                  for a in rows]
         return np.array(masks, bool).reshape(-1, *size)
+
+
+def _pack(mask):
+    """A bool mask (H, W) as COCO's compressed run-length code."""
+    return {"size": [int(n) for n in mask.shape], "counts": rle_to_string(rle_encode(mask))}
 
 
 def coco_dict(samples, class_names) -> dict:
@@ -216,9 +238,7 @@ def coco_dict(samples, class_names) -> dict:
                    "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1),
                    "iscrowd": int(sample["crowd"][k]) if "crowd" in sample else 0}
             if "masks" in sample:
-                rle = rle_encode(sample["masks"][k])
-                row |= {"area": float(rle_area(rle)), "segmentation": {"size": [height, width],
-                                                                       "counts": rle_to_string(rle)}}
+                row |= {"area": float(np.sum(sample["masks"][k])), "segmentation": _pack(sample["masks"][k])}
             annotations.append(row)
     return {"images": images, "annotations": annotations,
             "categories": [{"id": k, "name": name} for k, name in enumerate(class_names, 1)]}

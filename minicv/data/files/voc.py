@@ -105,37 +105,45 @@ def _number(element, tag, where):
     return value
 
 
+class _Tree(ElementTree.TreeBuilder):
+    """Builds elements, counts them, and refuses what is too much or never allowed."""
+
+    def __init__(self, what, parser):
+        super().__init__()
+        self.what, self.parser, self.depth, self.count = what, parser, 0, 0
+        parser.StartElementHandler, parser.EndElementHandler = self.start, self.end
+        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self.data, self.refuse
+
+    def start(self, tag, attributes):
+        self.depth, self.count = self.depth + 1, self.count + 1
+        if self.depth > MAX_DEPTH or self.count > MAX_ELEMENTS:
+            raise LimitError(f"parse_voc: {self.what} has {self.count} elements, {self.depth} inside each other, at "
+                             f"line {self.parser.CurrentLineNumber}, expected at most {MAX_ELEMENTS} and {MAX_DEPTH}")
+        return super().start(tag, attributes)
+
+    def end(self, tag):
+        self.depth -= 1
+        return super().end(tag)
+
+    def refuse(self, *declaration):
+        raise UnsafeFileError(f"parse_voc: {self.what} has a DOCTYPE at line {self.parser.CurrentLineNumber}, expected "
+                              "none; entities are never expanded")
+
+
 def _parse_xml(data, what):
     """The root of an XML file without DOCTYPE, no larger and no deeper than allowed."""
     if len(data) > MAX_BYTES:
         raise LimitError(f"parse_voc: {what} has {len(data)} bytes, expected at most {MAX_BYTES}")
-    parser, tree, counts = expat.ParserCreate(), ElementTree.TreeBuilder(), [0, 0]
-
-    def start(tag, attributes):
-        counts[0], counts[1] = counts[0] + 1, counts[1] + 1
-        if counts[0] > MAX_DEPTH or counts[1] > MAX_ELEMENTS:
-            raise LimitError(f"parse_voc: {what} has {counts[1]} elements, {counts[0]} inside each other, at line "
-                             f"{parser.CurrentLineNumber}, expected at most {MAX_ELEMENTS} and {MAX_DEPTH}")
-        tree.start(tag, attributes)
-
-    def end(tag):
-        counts[0] -= 1
-        tree.end(tag)
-
-    def doctype(*declaration):
-        raise UnsafeFileError(f"parse_voc: {what} has a DOCTYPE at line {parser.CurrentLineNumber}, expected none; "
-                              "entities are never expanded")
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = tree.data, doctype
+    parser = expat.ParserCreate()
+    tree = _Tree(what, parser)
     try:
         parser.Parse(data, True)
     except expat.ExpatError as e:
         raise DataFormatError(f"parse_voc: {what}: line {e.lineno}, column {e.offset}: "
                               f"{expat.ErrorString(e.code)}") from None
+    except DataFormatError:
+        raise
     except (ValueError, LookupError) as e:                        # an encoding that Python does not know
-        if isinstance(e, DataFormatError):
-            raise
         raise DataFormatError(f"parse_voc: {what} cannot be decoded: {e}") from None
     return tree.close()
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ...errors import ArgError
+from ...geometry.boxes import masks_to_boxes
 from ..loader import default_collate
 from .shapes import SHAPES
 from .stream import Stream
@@ -74,7 +75,7 @@ class Scenes(Stream):
             image = image + cover * (color[:, None, None] - image)
         image = image + self.noise * rng.standard_normal(image.shape)
         masks = visible(covers >= 0.5)
-        return {"image": np.clip(image, 0, 1).astype(np.float32), "boxes": tight_boxes(masks), "labels": labels,
+        return {"image": np.clip(image, 0, 1).astype(np.float32), "boxes": masks_to_boxes(masks), "labels": labels,
                 "masks": masks}
 
     def background(self, rng, mean):
@@ -146,15 +147,6 @@ def visible(masks):
         seen[k] = masks[k] & ~taken
         taken |= masks[k]
     return seen
-
-
-def tight_boxes(masks):
-    """Smallest boxes (R, 4) float32 xyxy around masks (R, H, W) that are not empty."""
-    boxes = np.zeros((len(masks), 4), np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
 
 
 def _colors(rng, mean, count):
