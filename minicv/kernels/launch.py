@@ -35,7 +35,7 @@ _pool = None
 _forked = False
 
 
-def kernel(*, twin, out, parallel=True):
+def kernel(*, twin, out, parallel=True, vector=False):
     """Make a kernel of a loop.
 
     Parameters
@@ -48,9 +48,12 @@ def kernel(*, twin, out, parallel=True):
     parallel : bool
         Whether the body works on items [start, stop), its first two arguments. A kernel that is not
         parallel is called without a count.
+    vector : bool
+        Whether the body holds vector code (`simd`), which runs compiled only; without the compiler
+        the twin takes its place.
     """
     def wrap(body):
-        made = Kernel(body, twin, out.split(), parallel)
+        made = Kernel(body, twin, out.split(), parallel, vector)
         _kernels[f"{body.__module__.split('.')[-1]}.{body.__name__}"] = made
         return made
     return wrap
@@ -59,8 +62,8 @@ def kernel(*, twin, out, parallel=True):
 class Kernel:
     """A loop, its compiled form and its NumPy twin."""
 
-    def __init__(self, body, twin, out, parallel):
-        self.body, self.twin, self.parallel = body, twin, parallel
+    def __init__(self, body, twin, out, parallel, vector):
+        self.body, self.twin, self.parallel, self.vector = body, twin, parallel, vector
         self.__name__, self.__doc__ = body.__name__, body.__doc__
         names = list(inspect.signature(body).parameters)[2 * parallel:]
         self.outputs = [names.index(name) for name in out]
@@ -68,7 +71,7 @@ class Kernel:
 
     def __call__(self, *args):
         count, args = (args[:1], args[1:]) if self.parallel else ((), args)
-        if load_numba() is None:
+        if not (compiler_runs() if self.vector else load_numba()):
             return self.twin(*args)
         args = [a if i in self.outputs else normal(a) for i, a in enumerate(args)]
         parts = num_parts(args) if self.parallel and not _is_plain(self.compiled) else 1
@@ -137,6 +140,12 @@ def load_numba():
         cache.warn_once(f"numba cannot be imported ({error}); the slower NumPy kernels are used")
         return None
     return numba
+
+
+def compiler_runs():
+    """Whether kernels are compiled: Numba is there and neither switch turns it off."""
+    numba = load_numba()
+    return numba is not None and not numba.config.DISABLE_JIT
 
 
 def normal(a):

@@ -1,0 +1,73 @@
+"""Loops of direct convolution; `direct` makes the plans."""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .launch import kernel, load_numba
+
+if load_numba() is not None:
+    from .simd import call
+
+
+def correlate_numpy(x, w, y, boxes, a_taps, b_taps, tile, narrow_tile):
+    """For each box and group: sum over taps of a strided view of x times rows of the panel."""
+    G, blocks, T, K, width = w.shape
+    O = y.shape[3] // G
+    source, target = x.reshape(-1), y.reshape(-1)
+    for offset, start, n1, a1, c1, n2, a2, c2, n3, a3, c3, _, first, taps, depth in boxes:
+        counts = (n1, n2, n3)
+        for k in range(G):
+            rows = w[k].reshape(blocks, T * K, width).transpose(1, 0, 2).reshape(T * K, -1)[:, :O]
+            total = np.zeros((*counts, O), y.dtype)
+            for t in range(first, first + taps):
+                view = as_strided(source[a_taps[t] + start + k * K:], (*counts, depth), _bytes(x, a1, a2, a3))
+                total += view @ rows[b_taps[t] // width:][:depth]
+            as_strided(target[offset + k * O:], (*counts, O), _bytes(y, c1, c2, c3))[...] = total
+
+
+def correlate_filter_numpy(x, g, partial, rows, columns, stride, dilation, corner, tile_rows, tile, narrow_tile):
+    """For each tap: the windows that lie inside the image, times the outputs they belong to."""
+    _, G, blocks, P, Q, K, width = partial.shape
+    O = g.shape[3] // G
+    partial[...] = 0
+    for p, (i, i_end) in enumerate(rows):
+        for q, (j, j_end) in enumerate(columns):
+            h, v = i * stride[0] + p * dilation[0] - corner[0], j * stride[1] + q * dilation[1] - corner[1]
+            part = g[:, i:i_end, j:j_end].reshape(-1, G, O)
+            seen = x[:, h::stride[0], v::stride[1]][:, :i_end - i, :j_end - j].reshape(len(part), G, K) if len(
+                part) else np.zeros((0, G, K), x.dtype)
+            total = np.einsum("mgc,mgo->gco", seen, part, optimize=True)
+            padded = np.zeros((G, K, blocks * width), x.dtype)
+            padded[..., :O] = total
+            partial[0, :, :, p, q] = padded.reshape(G, K, blocks, width).swapaxes(1, 2)
+
+
+def _bytes(a, *steps):
+    return (*(step * a.itemsize for step in steps), a.itemsize)
+
+
+@kernel(twin=correlate_numpy, out="y", vector=True)
+def correlate(start, stop, x, w, y, boxes, a_taps, b_taps, tile, narrow_tile):
+    """An item is one box."""
+    G, blocks, T, K, width = w.shape
+    O = y.shape[3] // G
+    lanes = width // 2
+    spare = np.empty((64, width), np.float32)
+    for item in range(start, stop):
+        offset, begin, n1, a1, c1, n2, a2, c2, n3, a3, c3, height, first, taps, depth = boxes[item]
+        parts = (n3 + height - 1) // height
+        a_table, b_table = a_taps.ctypes.data + 8 * first, b_taps.ctypes.data + 8 * first
+        for k in range(G):
+            for block in range(blocks):
+                b = w.ctypes.data + 4 * (k * blocks + block) * T * K * width
+                left = O - block * width
+                for u in range(n1):
+                    for v in range(n2):
+                        for part in range(parts):
+                            done = n3 * part // parts
+                            rows = n3 * (part + 1) // parts - done
+                            a = begin + u * a1 + v * a2 + done * a3 + k * K
+                            c = offset + u * c1 + v * c2 + done * c3 + k * O + block * width
+                            a, c = x.ctypes.data + 4 * a, y.ctypes.data + 4 * c
+                            if taps == 0:
+                                ...
