@@ -52,7 +52,7 @@ def correlate(start, stop, x, w, y, boxes, a_taps, b_taps, tile, narrow_tile):
     G, blocks, T, K, width = w.shape
     O = y.shape[3] // G
     lanes = width // 2
-    spare = np.empty((64, width), np.float32)
+    spare, flat = np.empty((16, width), np.float32), y.ravel()
     for item in range(start, stop):
         offset, begin, n1, a1, c1, n2, a2, c2, n3, a3, c3, height, first, taps, depth = boxes[item]
         parts = (n3 + height - 1) // height
@@ -60,14 +60,72 @@ def correlate(start, stop, x, w, y, boxes, a_taps, b_taps, tile, narrow_tile):
         for k in range(G):
             for block in range(blocks):
                 b = w.ctypes.data + 4 * (k * blocks + block) * T * K * width
-                left = O - block * width
+                count = min(width, O - block * width)
+                whole = (count == width or count == lanes) and taps > 0
+                chosen = tile if count > lanes else narrow_tile
                 for u in range(n1):
                     for v in range(n2):
                         for part in range(parts):
                             done = n3 * part // parts
                             rows = n3 * (part + 1) // parts - done
-                            a = begin + u * a1 + v * a2 + done * a3 + k * K
-                            c = offset + u * c1 + v * c2 + done * c3 + k * O + block * width
-                            a, c = x.ctypes.data + 4 * a, y.ctypes.data + 4 * c
-                            if taps == 0:
-                                ...
+                            a = x.ctypes.data + 4 * (begin + u * a1 + v * a2 + done * a3 + k * K)
+                            to = offset + u * c1 + v * c2 + done * c3 + k * O + block * width
+                            if whole:
+                                c = y.ctypes.data + 4 * to
+                                call(chosen, (rows, taps, a_table, b_table, depth, a, a3, b, width, c, c3, 0))
+                                continue
+                            c = spare.ctypes.data
+                            if taps > 0:
+                                call(chosen, (rows, taps, a_table, b_table, depth, a, a3, b, width, c, width, 0))
+                            for i in range(rows):
+                                for lane in range(count):
+                                    flat[to + i * c3 + lane] = spare[i, lane] if taps > 0 else 0
+
+
+@kernel(twin=correlate_filter_numpy, out="partial", vector=True)
+def correlate_filter(start, stop, x, g, partial, rows, columns, stride, dilation, corner, tile_rows, tile,
+                     narrow_tile):
+    """An item is one panel of one partial sum; the tile's rows are input channels, its depth are pixels.
+
+    For a block of about 128 outputs the panel of g is copied together, so that the tile reads it in order.
+    """
+    parts, G, blocks, P, Q, K, width = partial.shape
+    (N, H, W, C), (I, J) = x.shape, g.shape[1:3]
+    O, lanes = g.shape[3] // G, width // 2
+    height = max(1, 128 // J)
+    packed = np.empty((height, J, width), np.float32)
+    x_table, g_table = np.empty(height, np.int64), np.empty(height, np.int64)
+    tiles = (K + tile_rows - 1) // tile_rows
+    for item in range(start, stop):
+        part, k, block = item // (G * blocks), item // blocks % G, item % blocks
+        count = min(width, O - block * width)
+        chosen = tile if count > lanes else narrow_tile
+        partial[part, k, block] = 0
+        last = N * I * (part + 1) // parts
+        for row in range(N * I * part // parts, last, height):
+            end = min(row + height, last)
+            for r in range(row, end):
+                for j in range(J):
+                    for lane in range(count):
+                        packed[r - row, j, lane] = g[r // I, r % I, j, k * O + block * width + lane]
+                    for lane in range(count, width):
+                        packed[r - row, j, lane] = 0
+            for p in range(P):
+                taps = 0
+                for r in range(row, end):
+                    i = r % I
+                    if rows[p, 0] <= i < rows[p, 1]:
+                        h = i * stride[0] + p * dilation[0] - corner[0]
+                        x_table[taps] = (r // I * H + h) * W * C
+                        g_table[taps] = (r - row) * J * width
+                        taps += 1
+                for q in range(Q if taps > 0 else 0):
+                    j, depth = columns[q, 0], columns[q, 1] - columns[q, 0]
+                    v = j * stride[1] + q * dilation[1] - corner[1]
+                    b = packed.ctypes.data + 4 * j * width
+                    for n in range(tiles if depth > 0 else 0):
+                        c = K * n // tiles
+                        a = x.ctypes.data + 4 * (v * C + k * K + c)
+                        to = partial.ctypes.data + 4 * (((item * P + p) * Q + q) * K + c) * width
+                        call(chosen, (K * (n + 1) // tiles - c, taps, x_table.ctypes.data, g_table.ctypes.data, depth,
+                                      a, stride[1] * C, b, width, to, width, 1))

@@ -132,8 +132,17 @@ class Emitter:
         following = self.add(i, 1)
         i.add_incoming(following, self.builder.block)
         done = self.builder.append_basic_block("done")
-        self.builder.cbranch(self.builder.icmp_signed("<", following, count), body, done)
+        again = self.builder.cbranch(self.builder.icmp_signed("<", following, count), body, done)
+        again.set_metadata("llvm.loop", self._not_unrolled())
         self.builder.position_at_end(done)
+
+    def _not_unrolled(self):
+        """A note to LLVM on a loop: a body done twice at once would not fit into the registers."""
+        module = self.builder.module
+        note = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+        loop = module.add_metadata([note])
+        loop.operands = loop, note              # by definition the first entry is the loop's note itself
+        return loop
 
     @contextmanager
     def when(self, condition):
