@@ -59,6 +59,12 @@ def kernel(*, twin, out, parallel=True, vector=False):
     return wrap
 
 
+def part(function):
+    """A function that kernels call: compiled into each of them."""
+    numba = load_numba()
+    return function if numba is None else numba.njit(function)
+
+
 class Kernel:
     """A loop, its compiled form and its NumPy twin."""
 
