@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .buffers import empty
+from .geometry import Geometry
 from .host import host
 from .launch import example
 from .panels import addresses, panels, tile_size, unpack
@@ -47,23 +48,23 @@ class Plan(NamedTuple):
     b_taps: np.ndarray
 
 
-def conv(x, w, geometry):
+def conv(x, w, geometry, kept=False):
     """`conv2d` of x (N, C, H, W) channels-last and w (O, C / G, P, Q), both float32."""
     from .direct_loops import correlate
     N, C, H, W = x.shape
     plan = forward_plan((N, H, W, C), len(w), geometry)
     y = empty((N, *geometry.grid, len(w)), x.dtype)
-    correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), panels(w, geometry.groups), y, *plan, *addresses("tile", "narrow_tile"))
+    correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), panels(w, geometry.groups, kept=kept), y, *plan, *addresses("tile", "narrow_tile"))
     return y.transpose(0, 3, 1, 2)
 
 
-def conv_input(g, w, geometry, shape):
+def conv_input(g, w, geometry, shape, kept=False):
     """`conv2d_input`: g (N, O, I, J) channels-last to an image of `shape` (N, C, H, W)."""
     from .direct_loops import correlate
     N, C, H, W = shape
     plan = input_plan((N, H, W, C), len(w), geometry)
     gx = empty((N, H, W, C), g.dtype)
-    adjoint = panels(w, geometry.groups, adjoint=True)
+    adjoint = panels(w, geometry.groups, adjoint=True, kept=kept)
     correlate(len(plan.boxes), g.transpose(0, 2, 3, 1), adjoint, gx, *plan, *addresses("tile", "narrow_tile"))
     return gx.transpose(0, 3, 1, 2)
 
@@ -78,10 +79,11 @@ def conv_filter(x, g, geometry):
     size = 4 * P * Q * C * blocks * width
     chunks = max(1, min(rows * geometry.grid[1] // CHUNK_PIXELS, PARTIAL_BYTES // size, rows, 16))
     partial = empty((chunks, G, blocks, P, Q, C // G, width), x.dtype)
-    ranges = tuple(np.array([_valid(size, grid, s, p * d - before) for p in range(k)]) for size, grid, s, d, k, before
-                   in zip((H, W), geometry.grid, geometry.stride, geometry.dilation, (P, Q), geometry.corner))
-    correlate_filter(partial.shape[0] * G * blocks, x, g, partial, *ranges, geometry.stride, geometry.dilation,
-                     geometry.corner, host().rows, *addresses("down_tile", "narrow_down_tile"))
+    down, right = ([_valid(size, grid, s, p * d - before) for p in range(k)]
+                   for size, grid, s, d, k, before in _each_axis(x.shape, geometry))
+    together = G == geometry.dilation[1] == 1 and C < host().rows
+    correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), _spans(right, together), geometry.stride,
+                     geometry.dilation, geometry.corner, host().rows, *addresses("copy", "down_tile", "narrow_down_tile"))
     return unpack(partial, O)
 
 
@@ -189,6 +191,22 @@ def _deal(boxes):
     return np.array([box for i in range(8) for box in boxes[i::8]], np.int64)
 
 
+def _spans(ranges, together):
+    """Spans (q, taps, j, depth): kernel columns q .. q + taps - 1 all see the outputs j .. j + depth - 1.
+
+    `ranges` are first and end of the outputs that each kernel column sees. Each is a span, or `together` those that
+    all of them see are one, which makes higher tiles where channels are few: they lie side by side in memory.
+    """
+    first, end = max(j for j, _ in ranges), min(j for _, j in ranges)
+    if not together or first >= end:
+        spans = [(q, 1, j, last - j) for q, (j, last) in enumerate(ranges)]
+    else:
+        spans = [(0, len(ranges), first, end - first)]
+        spans += [(q, 1, j, first - j) for q, (j, _) in enumerate(ranges)]
+        spans += [(q, 1, end, last - end) for q, (_, last) in enumerate(ranges)]
+    return np.array([span for span in spans if span[3] > 0], np.int64).reshape(-1, 4)
+
+
 def _valid(size, grid, stride, offset):
     """First and end of the outputs i whose position i stride + offset lies in the image."""
     first = min(grid, max(0, -(offset // stride)))
@@ -197,7 +215,6 @@ def _valid(size, grid, stride, offset):
 
 @example
 def _example(dtype):
-    from .conv import Geometry
     geometry = Geometry((2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     x, w = (np.ones(shape, np.float32) for shape in ((1, 1, 3, 3), (1, 1, 2, 2)))
     y = conv(x, w, geometry)

@@ -25,21 +25,20 @@ def correlate_numpy(x, w, y, boxes, a_taps, b_taps, tile, narrow_tile):
             as_strided(target[offset + k * O:], (*counts, O), _bytes(y, c1, c2, c3))[...] = total
 
 
-def correlate_filter_numpy(x, g, partial, rows, columns, stride, dilation, corner, tile_rows, tile, narrow_tile):
+def correlate_filter_numpy(x, g, partial, rows, spans, stride, dilation, corner, tile_rows, copy, tile, narrow_tile):
     """For each tap: the windows that lie inside the image, times the outputs they belong to."""
     _, G, blocks, P, Q, K, width = partial.shape
-    O = g.shape[3] // G
     partial[...] = 0
-    for p, (i, i_end) in enumerate(rows):
-        for q, (j, j_end) in enumerate(columns):
-            h, v = i * stride[0] + p * dilation[0] - corner[0], j * stride[1] + q * dilation[1] - corner[1]
-            part = g[:, i:i_end, j:j_end].reshape(-1, G, O)
-            seen = x[:, h::stride[0], v::stride[1]][:, :i_end - i, :j_end - j].reshape(len(part), G, K) if len(
-                part) else np.zeros((0, G, K), x.dtype)
-            total = np.einsum("mgc,mgo->gco", seen, part, optimize=True)
-            padded = np.zeros((G, K, blocks * width), x.dtype)
-            padded[..., :O] = total
-            partial[0, :, :, p, q] = padded.reshape(G, K, blocks, width).swapaxes(1, 2)
+    padded = np.zeros((*g.shape[:3], G, blocks * width), g.dtype)
+    padded[..., :g.shape[3] // G] = g.reshape(*g.shape[:3], G, -1)
+    for p, (i, end) in enumerate(rows):
+        for first, taps, j, depth in spans if end > i else ():
+            for q in range(first, first + taps):
+                h, v = i * stride[0] + p * dilation[0] - corner[0], j * stride[1] + q * dilation[1] - corner[1]
+                seen = x[:, h::stride[0], v::stride[1]][:, :end - i, :depth]
+                seen = seen.reshape(*seen.shape[:3], G, K)
+                total = np.einsum("nijkc,nijko->kco", seen, padded[:, i:end, j:j + depth], optimize=True)
+                partial[0, :, :, p, q] += total.reshape(G, K, blocks, width).swapaxes(1, 2)
 
 
 def _bytes(a, *steps):
@@ -83,19 +82,20 @@ def correlate(start, stop, x, w, y, boxes, a_taps, b_taps, tile, narrow_tile):
 
 
 @kernel(twin=correlate_filter_numpy, out="partial", vector=True)
-def correlate_filter(start, stop, x, g, partial, rows, columns, stride, dilation, corner, tile_rows, tile,
+def correlate_filter(start, stop, x, g, partial, rows, spans, stride, dilation, corner, tile_rows, copy, tile,
                      narrow_tile):
     """An item is one panel of one partial sum; the tile's rows are input channels, its depth are pixels.
 
-    For a block of about 128 outputs the panel of g is copied together, so that the tile reads it in order.
+    A span (q, taps, j, depth) says which kernel columns see which outputs of a row. For a block of about 128 outputs
+    the panel of g is copied together, so that the tile reads it in order.
     """
     parts, G, blocks, P, Q, K, width = partial.shape
     (N, H, W, C), (I, J) = x.shape, g.shape[1:3]
-    O, lanes = g.shape[3] // G, width // 2
+    C_out, flat = g.shape[3], g.ravel()
+    O, lanes = C_out // G, width // 2
     height = max(1, 128 // J)
-    packed = np.empty((height, J, width), np.float32)
+    packed = np.zeros((height * J, width), np.float32)
     x_table, g_table = np.empty(height, np.int64), np.empty(height, np.int64)
-    tiles = (K + tile_rows - 1) // tile_rows
     for item in range(start, stop):
         part, k, block = item // (G * blocks), item // blocks % G, item % blocks
         count = min(width, O - block * width)
@@ -104,12 +104,13 @@ def correlate_filter(start, stop, x, g, partial, rows, columns, stride, dilation
         last = N * I * (part + 1) // parts
         for row in range(N * I * part // parts, last, height):
             end = min(row + height, last)
-            for r in range(row, end):
-                for j in range(J):
-                    for lane in range(count):
-                        packed[r - row, j, lane] = g[r // I, r % I, j, k * O + block * width + lane]
-                    for lane in range(count, width):
-                        packed[r - row, j, lane] = 0
+            first, pixels = row * J * C_out + k * O + block * width, (end - row) * J
+            if count % lanes == 0:
+                call(copy, (pixels, count // lanes, g.ctypes.data + 4 * first, C_out, packed.ctypes.data, width))
+            else:
+                for pixel in range(pixels):
+                    for lane in range(width):
+                        packed[pixel, lane] = flat[first + pixel * C_out + lane] if lane < count else 0
             for p in range(P):
                 taps = 0
                 for r in range(row, end):
@@ -119,13 +120,14 @@ def correlate_filter(start, stop, x, g, partial, rows, columns, stride, dilation
                         x_table[taps] = (r // I * H + h) * W * C
                         g_table[taps] = (r - row) * J * width
                         taps += 1
-                for q in range(Q if taps > 0 else 0):
-                    j, depth = columns[q, 0], columns[q, 1] - columns[q, 0]
+                for q, together, j, depth in spans[:len(spans) if taps > 0 else 0]:
                     v = j * stride[1] + q * dilation[1] - corner[1]
                     b = packed.ctypes.data + 4 * j * width
-                    for n in range(tiles if depth > 0 else 0):
-                        c = K * n // tiles
+                    tiles = (together * K + tile_rows - 1) // tile_rows
+                    for n in range(tiles):
+                        c = together * K * n // tiles
+                        channels = together * K * (n + 1) // tiles - c
                         a = x.ctypes.data + 4 * (v * C + k * K + c)
                         to = partial.ctypes.data + 4 * (((item * P + p) * Q + q) * K + c) * width
-                        call(chosen, (K * (n + 1) // tiles - c, taps, x_table.ctypes.data, g_table.ctypes.data, depth,
-                                      a, stride[1] * C, b, width, to, width, 1))
+                        call(chosen, (channels, taps, x_table.ctypes.data, g_table.ctypes.data, depth, a,
+                                      stride[1] * C, b, width, to, width, 1))

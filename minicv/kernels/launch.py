@@ -68,7 +68,7 @@ def part(function):
 class Kernel:
     """A loop, its compiled form and its NumPy twin."""
 
-    def __init__(self, body, twin, out, parallel, vector):
+    def __init__(self, body, twin, out, parallel=True, vector=False):
         self.body, self.twin, self.parallel, self.vector = body, twin, parallel, vector
         self.__name__, self.__doc__ = body.__name__, body.__doc__
         names = list(inspect.signature(body).parameters)[2 * parallel:]

@@ -8,7 +8,7 @@ if load_numba() is not None:
     from .simd import call
 
 
-def pack_numpy(w, made, lanes, transpose):
+def pack_numpy(w, made, lanes, copy):
     """The formula for panels."""
     T, C, O = w.shape
     G, blocks, _, _, width = made.shape
@@ -22,7 +22,7 @@ def pack_adjoint_numpy(w, made, lanes, transpose):
     T, C, O = w.shape
     G = len(made)
     adjoint = w[::-1].reshape(T, C, G, O // G).transpose(0, 3, 2, 1).reshape(T, O // G, G * C)
-    pack_numpy(adjoint, made, lanes, transpose)
+    pack_numpy(adjoint, made, lanes, 0)
 
 
 def unpack_numpy(partial, gw):
@@ -33,19 +33,21 @@ def unpack_numpy(partial, gw):
 
 
 @kernel(twin=pack_numpy, out="made", vector=True)
-def pack(start, stop, w, made, lanes, transpose):
-    """An item is one tap of one panel."""
+def pack(start, stop, w, made, lanes, copy):
+    """An item is one tap of one panel; whole vectors are copied as such."""
     T, C, O = w.shape
     G, blocks, _, _, width = made.shape
     for item in range(start, stop):
         k, block, t = item // (blocks * T), item // T % blocks, item % T
         first = k * (O // G) + block * width
         count = min(width, (k + 1) * (O // G) - first)
-        for c in range(C):
-            for lane in range(count):
-                made[k, block, t, c, lane] = w[t, c, first + lane]
-            for lane in range(count, width):
-                made[k, block, t, c, lane] = 0
+        vectors = count // lanes
+        if vectors > 0:
+            source = w.ctypes.data + 4 * (t * C * O + first)
+            call(copy, (C, vectors, source, O, made.ctypes.data + 4 * item * C * width, width))
+        for c in range(C if vectors * lanes < width else 0):
+            for lane in range(vectors * lanes, width):
+                made[k, block, t, c, lane] = w[t, c, first + lane] if lane < count else 0
 
 
 @kernel(twin=pack_adjoint_numpy, out="made", vector=True)

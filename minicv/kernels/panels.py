@@ -14,10 +14,11 @@ import weakref
 
 import numpy as np
 
+from .buffers import empty
 from .host import host
 from .launch import compiler_runs
 
-_owned = {}                         # id of an array -> (weak reference, {what: [uses, result]})
+_owned = {}                         # id of an array -> (weak reference, {what: result})
 
 
 def tile_size(channels):
@@ -34,12 +35,12 @@ def addresses(*names):
     return tuple(getattr(simd, name).address for name in names)
 
 
-def panels(w, groups=1, adjoint=False):
+def panels(w, groups=1, adjoint=False, kept=False):
     """Panels (G, blocks, P Q, C / G, width) of w (O, C / G, P, Q), float32.
 
     Those of the adjoint filter are (G, blocks, P Q, O / G, width) with blocks over C / G.
     """
-    return prepared(w, ("panels", groups, adjoint), lambda: _pack(w, groups, adjoint))
+    return prepared(w, ("panels", groups, adjoint), lambda: _pack(w, groups, adjoint), kept)
 
 
 def _pack(w, groups, adjoint):
@@ -49,8 +50,9 @@ def _pack(w, groups, adjoint):
     T, C, O = w.shape[0], w.shape[1], w.shape[2] // groups
     inner, outer = (O, C) if adjoint else (C, O)
     blocks, width = tile_size(outer)
-    made = np.empty((groups, blocks, T, inner, width), w.dtype)
-    (pack_adjoint if adjoint else pack)(groups * blocks * T, w, made, host().lanes, *addresses("transpose"))
+    made = empty((groups, blocks, T, inner, width), w.dtype)
+    loop, routine = (pack_adjoint, "transpose") if adjoint else (pack, "copy")
+    loop(groups * blocks * T, w, made, host().lanes, *addresses(routine))
     return made
 
 
@@ -75,16 +77,14 @@ def own(array):
     _owned[key] = weakref.ref(array, lambda _: _owned.pop(key, None)), {}
 
 
-def prepared(array, what, make):
-    """``make()``, remembered for parameters from the second use on: training needs it only once a step."""
+def prepared(array, what, make, kept):
+    """``make()``, or what it made before if `array` belongs to a parameter that has not changed since.
+
+    It is remembered if `kept`: in training it would be used once, and it can be larger than the parameter.
+    """
     reference, made = _owned.get(id(array), (None, None))
-    if reference is None or reference() is not array or array.flags.writeable:
+    if not kept or reference is None or reference() is not array or array.flags.writeable:
         return make()
-    uses = made.setdefault(what, [0, None])
-    uses[0] += 1
-    if uses[1] is not None:
-        return uses[1]
-    result = make()
-    if uses[0] > 1:
-        uses[1] = result
-    return result
+    if what not in made:
+        made[what] = make()
+    return made[what]

@@ -201,6 +201,15 @@ def transpose_square(e, a, a_step, b, b_step):
         e.store(row, b, e.times(i, b_step))
 
 
+@emitted(6)
+def copy_vectors(e, rows, vectors, a, a_step, b, b_step):
+    """b[i, :] = a[i, :] for rows of whole vectors."""
+    a, b = e.floats(a), e.floats(b)
+    with e.range(rows) as i, e.range(vectors) as j:
+        e.store(e.load(a, e.add(e.times(i, a_step), e.times(j, e.lanes))), b,
+                e.add(e.times(i, b_step), e.times(j, e.lanes)))
+
+
 # The register tile ---------------------------------------------------------------------------------
 
 
@@ -303,6 +312,12 @@ def down_tile(rows, taps, a_taps, b_taps, depth, a, a_step, b, b_step, c, c_step
 def narrow_down_tile(rows, taps, a_taps, b_taps, depth, a, a_step, b, b_step, c, c_step, add):
     """As `down_tile`, rows of one vector."""
     _down_1((rows, taps, a_taps, b_taps, depth, a, a_step, b, b_step, c, c_step, add))
+
+
+@Routine
+def copy(rows, vectors, a, a_step, b, b_step):
+    """b[i, :] = a[i, :] for rows of whole vectors, at least one of each."""
+    copy_vectors((rows, vectors, a, a_step, b, b_step))
 
 
 @Routine

@@ -13,16 +13,20 @@ is one matrix product, (tiles, C) times (C, O): m = 4 has 36 of them for 16 outp
 The points decide the error: 0, 1, -1, 2, -2 of the paper amplify rounding; 0, 1/sqrt2, -1/sqrt2, sqrt2, -sqrt2 lose a
 third as much. All steps of a block of tiles are done while the block is in the second-level cache.
 
+A dilated filter sees every d-th pixel, so such a convolution falls apart into d x d ordinary ones (`decimate`).
 The input gradient is the same with the adjoint filter. The filter gradient follows from the formula by the chain rule,
 
     gw = G^T [ sum over tiles of (B^T d B) * (A gy A^T) ] G.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from .buffers import empty
+from .decimate import join, split, undilated
+from .geometry import Geometry
 from .host import host
 from .launch import compiler_runs, example
 from .panels import addresses, panels, prepared, tile_size
@@ -32,26 +36,64 @@ STEPS = ("input", "filter", "output", "output_gradient", "filter_gradient")
 ROUND_BYTES = 2**23                 # of transformed tiles at a time in the filter gradient: third-level cache
 
 
+class ByTiles(NamedTuple):
+    """The method with output tiles of m x m, as `choose` wants it. A dilated convolution is one of sub-images."""
+    m: int
+
+    def conv(self, x, w, geometry, kept=False):
+        """`conv2d` of x (N, C, H, W) channels-last and w (O, C, 3, 3), both float32."""
+        if geometry.dilation == (1, 1):
+            return conv(x, w, geometry, self.m, kept)
+        y = conv(split(x, geometry.dilation), w, undilated(geometry), self.m, kept)
+        return join(y, geometry.dilation, geometry.grid)
+
+    def conv_input(self, g, w, geometry, shape, kept=False):
+        """`conv2d_input` of g (N, O, I, J), channels-last, to an image of `shape` (N, C, H, W)."""
+        if geometry.dilation == (1, 1):
+            return conv_input(g, w, geometry, shape, self.m, kept)
+        g = split(g, geometry.dilation)
+        small = tuple(-(-n // d) for n, d in zip(shape[2:], geometry.dilation, strict=True))
+        gx = conv_input(g, w, undilated(geometry), (len(g), shape[1], *small), self.m, kept)
+        return join(gx, geometry.dilation, shape[2:])
+
+    def conv_filter(self, x, g, geometry):
+        """`conv2d_filter` of x (N, C, H, W) and g (N, O, I, J), both channels-last."""
+        if geometry.dilation == (1, 1):
+            return conv_filter(x, g, geometry, self.m)
+        return conv_filter(split(x, geometry.dilation), split(g, geometry.dilation), undilated(geometry), self.m)
+
+
+BY_TILES = {m: ByTiles(m) for m in POINTS}
+
+
 def applies(geometry, channels, filters):
-    """Whether a convolution of so many channels by so many filters can be done this way (dilation aside)."""
+    """Whether a convolution of so many channels by so many filters can be done this way."""
     lanes = host().lanes
     return (geometry.kernel == (3, 3) and geometry.stride == (1, 1) and geometry.groups == 1
-            and channels % lanes == 0 and filters % lanes == 0)
+            and channels % lanes == 0 and filters % lanes == 0 and min(geometry.grid) > 0
+            and all(before % d == 0 for before, d in zip(geometry.corner, geometry.dilation, strict=True)))
 
 
-def conv(x, w, geometry, m):
+def num_tiles(N, geometry, m):
+    """Number of output tiles of m x m."""
+    small = undilated(geometry).grid
+    rows, columns = _tiles(small, m)
+    return N * geometry.dilation[0] * geometry.dilation[1] * rows * columns
+
+
+def conv(x, w, geometry, m, kept=False):
     """`conv2d` of x (N, C, H, W) channels-last and w (O, C, 3, 3), both float32, by tiles of m x m outputs."""
     y = empty((len(x), *geometry.grid, len(w)), x.dtype)
-    _run(x.transpose(0, 2, 3, 1), _filters(w, m, adjoint=False), y, m, geometry.corner)
+    _run(x.transpose(0, 2, 3, 1), _filters(w, m, False, kept), y, m, geometry.corner)
     return y.transpose(0, 3, 1, 2)
 
 
-def conv_input(g, w, geometry, shape, m):
+def conv_input(g, w, geometry, shape, m, kept=False):
     """`conv2d_input` of g (N, O, I, J), channels-last, to an image of `shape` (N, C, H, W)."""
     N, C, H, W = shape
     gx = empty((N, H, W, C), g.dtype)
     corner = tuple(2 - before for before in geometry.corner)
-    _run(g.transpose(0, 2, 3, 1), _filters(w, m, adjoint=True), gx, m, corner)
+    _run(g.transpose(0, 2, 3, 1), _filters(w, m, True, kept), gx, m, corner)
     return gx.transpose(0, 3, 1, 2)
 
 
@@ -64,12 +106,12 @@ def conv_filter(x, g, geometry, m):
     blocks, width = tile_size(O)
     count = min(tiles, max(128, ROUND_BYTES // (4 * X * (C + O))))
     v, z = empty((X, count, C), x.dtype), empty((X, blocks, count, width), x.dtype)
-    total = np.zeros((blocks, X, C, width), x.dtype)
+    total = empty((blocks, X, C, width), x.dtype)
     for first in range(0, tiles, count):
         here = min(count, tiles - first)
         input_tiles(here, x, v, first, grid, geometry.corner, m, host().lanes, _transform())
         output_tiles(here, g, z, first, grid, m, host().lanes, _transform())
-        multiply_tiles(X * blocks, v, z, total, here, O, host().rows, *addresses("down_tile", "narrow_down_tile"))
+        multiply_tiles(X * blocks, v, z, total, first, here, O, host().rows, *addresses("down_tile", "narrow_down_tile"))
     gw = np.empty((3, 3, C, O), x.dtype)
     sum_filters(C * blocks, total, gw, m, host().lanes, _transform())
     return gw.transpose(3, 2, 0, 1)
@@ -94,15 +136,15 @@ def _tiles(grid, m):
     return tuple(-(-n // m) for n in grid)
 
 
-def _filters(w, m, adjoint):
+def _filters(w, m, adjoint, kept):
     """G g G^T of every filter: (panels over outputs, n^2, C, width)."""
     def make():
         from .winograd_loops import transform_filters
-        packed = panels(w, adjoint=adjoint)[0]                  # (blocks, 9, C, width)
-        u = np.empty((len(packed), (m + 2)**2, *packed.shape[2:]), w.dtype)
+        packed = panels(w, adjoint=adjoint)[0]              # (blocks, 9, C, width)
+        u = empty((len(packed), (m + 2)**2, *packed.shape[2:]), w.dtype)
         transform_filters(len(u) * u.shape[2], packed, u, m, _transform())
         return u
-    return prepared(w, ("winograd", m, adjoint), make)
+    return prepared(w, ("winograd", m, adjoint), make, kept)
 
 
 def _transform():
@@ -134,7 +176,6 @@ def matrix(step, m):
 
 @example
 def _example(dtype):
-    from .conv import Geometry
     n, geometry = host().lanes, Geometry((3, 3), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     x, w = np.ones((1, 4, 4, n), np.float32).transpose(0, 3, 1, 2), np.ones((n, n, 3, 3), np.float32)
     y = conv(x, w, geometry, 2)

@@ -143,9 +143,9 @@ def output_tiles_numpy(g, z, first, grid, m, lanes, transform):
     z[:, :, :tiles.shape[1]] = padded.reshape(X, -1, blocks, width).swapaxes(1, 2)
 
 
-def multiply_tiles_numpy(v, z, total, count, O, tile_rows, tile, narrow_tile):
-    """The sum over tiles of the products, added to what is there."""
-    total += np.einsum("xtc,xbtw->bxcw", v[:, :count], z[:, :, :count], optimize=True)
+def multiply_tiles_numpy(v, z, total, first, count, O, tile_rows, tile, narrow_tile):
+    """The sum over tiles of the products, added to what is there unless these are the first."""
+    total[...] = (total if first else 0) + np.einsum("xtc,xbtw->bxcw", v[:, :count], z[:, :, :count], optimize=True)
 
 
 def sum_filters_numpy(total, gw, m, lanes, transform):
@@ -188,7 +188,7 @@ def output_tiles(start, stop, g, z, first, grid, m, lanes, transform):
 
 
 @kernel(twin=multiply_tiles_numpy, out="total", vector=True)
-def multiply_tiles(start, stop, v, z, total, count, O, tile_rows, tile, narrow_tile):
+def multiply_tiles(start, stop, v, z, total, first, count, O, tile_rows, tile, narrow_tile):
     """An item is one element of the tiles and one panel; 128 tiles at a time stay in the cache."""
     (X, room, C), (_, blocks, _, width) = v.shape, z.shape
     table = np.zeros(1, np.int64).ctypes
@@ -204,7 +204,7 @@ def multiply_tiles(start, stop, v, z, total, count, O, tile_rows, tile, narrow_t
                 a = v.ctypes.data + 4 * ((element * room + t) * C + c)
                 to = total.ctypes.data + 4 * ((block * X + element) * C + c) * width
                 call(chosen, (C * (part + 1) // parts - c, 1, table.data, table.data, depth, a, C, b, width,
-                              to, width, 1))
+                              to, width, first + t > 0))
 
 
 @kernel(twin=sum_filters_numpy, out="gw", vector=True)
