@@ -16,7 +16,8 @@ from pathlib import Path
 def folder():
     """Folder of the compiled kernels as a string, or None where there is no private, writable one.
 
-    ``NUMBA_CACHE_DIR`` is taken as it is; ``MINICV_SIMD``, which changes the code, has a folder of its own. The default is
+    ``NUMBA_CACHE_DIR`` is taken as it is, but ``MINICV_SIMD``, which changes the code, has a folder
+    in it. The default is
     ``$XDG_CACHE_HOME/minicv/kernels-<hash of all kernel sources>``, mode 0700, so that editing one
     source file can never leave a stale binary of another behind.
     """

@@ -17,6 +17,7 @@ from .launch import compiler_runs
 ALGORITHMS = ("auto", "direct", "winograd", "im2col")
 PRECISIONS = ("fast", "high")
 MOVED = 20                          # multiply-adds in the time that one number of a tile or filter takes to transform
+FETCHED = 12                        # the same for reading one number of a large filter from memory
 PACKED = 11                         # the same for copying one number of a filter into its panel
 
 
@@ -34,8 +35,8 @@ def conv_algo(name):
     Parameters
     ----------
     name : {"auto", "direct", "winograd", "im2col"}
-        "direct" and "winograd" are for float32, "winograd" for 3 x 3 filters of stride 1 whose channels fill whole vectors;
-        what they cannot do is done as by "auto".
+        "direct" and "winograd" are for float32, "winograd" for 3 x 3 filters of stride 1 whose channels fill
+        whole vectors; what they cannot do is done as by "auto".
     """
     with _within("conv_algo", "algo", name, ALGORITHMS):
         yield
@@ -72,8 +73,8 @@ def choose(function, geometry, image, filters, dtype, algo=None, precision=None,
     if wish in able:
         return _pick(function, (wish,), geometry, image, filters, precision, kept)
     if algo not in (None, "auto"):
-        raise ArgError(f"{function}: algo is {algo!r}, which cannot do {dtype} with {image[1]} channels, {filters} filters and "
-                       f"{geometry}; expected one of {', '.join(('auto', *able))}")
+        raise ArgError(f"{function}: algo is {algo!r}, which cannot do {dtype} with {image[1]} channels, {filters} "
+                       f"filters and {geometry}; expected one of {', '.join(('auto', *able))}")
     if geometry.groups == image[1] > 1:
         return depthwise
     if not compiler_runs():
@@ -119,6 +120,6 @@ def _direct_work(geometry, image, filters, kept):
 
 def _winograd_work(geometry, image, filters, m, kept):
     tiles, channels = winograd.num_tiles(image[0], geometry, m), image[1]
-    products = max(tiles, 4) * channels * filters
+    products = max(tiles, FETCHED) * channels * filters
     moved = tiles * (channels + filters) + (0 if kept else channels * filters)
     return (m + 2)**2 * (products + MOVED * moved)

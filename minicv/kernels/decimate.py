@@ -1,14 +1,14 @@
 """A dilated convolution as ordinary ones: pixels that are d apart form an image of their own.
 
-With dilation d and padding a multiple of d, output i sees the inputs i + d k only. All pixels with the same remainder by
-d are one sub-image, in which the taps are neighbours; there are d x d of them, and they make up a batch.
+With dilation d and padding a multiple of d, output i sees the inputs i + d k only. All pixels with the same remainder
+by d are one sub-image, in which the taps are neighbours; there are d x d of them, and they make up a batch.
 """
 
 from .buffers import empty
 
 
 def split(x, dilation):
-    """x (N, C, H, W) channels-last as (d d N, C, ceil(H / d), ceil(W / d)), with zeros where the last ones are short."""
+    """x (N, C, H, W) channels-last as (d d N, C, ceil(H / d), ceil(W / d)), with zeros where some are shorter."""
     x = x.transpose(0, 2, 3, 1)
     (N, H, W, C), (d, e) = x.shape, dilation
     parts = empty((d, e, N, -(-H // d), -(-W // e), C), x.dtype)

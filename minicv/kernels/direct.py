@@ -54,7 +54,8 @@ def conv(x, w, geometry, kept=False):
     N, C, H, W = x.shape
     plan = forward_plan((N, H, W, C), len(w), geometry)
     y = empty((N, *geometry.grid, len(w)), x.dtype)
-    correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), panels(w, geometry.groups, kept=kept), y, *plan, *addresses("tile", "narrow_tile"))
+    packed = panels(w, geometry.groups, kept=kept)
+    correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), packed, y, *plan, *addresses("tile", "narrow_tile"))
     return y.transpose(0, 3, 1, 2)
 
 
@@ -73,7 +74,7 @@ def conv_filter(x, g, geometry):
     """`conv2d_filter` of x (N, C, H, W) and g (N, O, I, J), both channels-last, to (O, C / G, P, Q)."""
     from .direct_loops import correlate_filter
     x, g = x.transpose(0, 2, 3, 1), g.transpose(0, 2, 3, 1)
-    (N, H, W, C), (O, G), (P, Q) = x.shape, (g.shape[3], geometry.groups), geometry.kernel
+    (N, C), (O, G), (P, Q) = (x.shape[0], x.shape[3]), (g.shape[3], geometry.groups), geometry.kernel
     blocks, width = tile_size(O // G)
     rows = N * geometry.grid[0]
     size = 4 * P * Q * C * blocks * width
@@ -83,7 +84,8 @@ def conv_filter(x, g, geometry):
                    for size, grid, s, d, k, before in _each_axis(x.shape, geometry))
     together = G == geometry.dilation[1] == 1 and C < host().rows
     correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), _spans(right, together), geometry.stride,
-                     geometry.dilation, geometry.corner, host().rows, *addresses("copy", "down_tile", "narrow_down_tile"))
+                     geometry.dilation, geometry.corner, host().rows,
+                     *addresses("copy", "down_tile", "narrow_down_tile"))
     return unpack(partial, O)
 
 

@@ -59,7 +59,7 @@ def kernel(*, twin, out, parallel=True, vector=False):
     return wrap
 
 
-def part(function):
+def subroutine(function):
     """A function that kernels call: compiled into each of them."""
     numba = load_numba()
     return function if numba is None else numba.njit(function)

@@ -36,7 +36,6 @@ from numba.extending import intrinsic
 from . import cache
 from .host import host
 
-
 # The words of vector code --------------------------------------------------------------------------
 
 

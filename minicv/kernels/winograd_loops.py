@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from .launch import kernel, load_numba, part
+from .launch import kernel, load_numba, subroutine
 from .winograd import matrix
 
 if load_numba() is not None:
@@ -14,7 +14,7 @@ if load_numba() is not None:
 INPUT, FILTER, OUTPUT, OUTPUT_GRADIENT, FILTER_GRADIENT = range(5)         # as in winograd.STEPS
 
 
-@part
+@subroutine
 def square(x, n, top, left, size, spare):
     """(address, step from row to row) of a square of image n, or of a copy with zeros if it leaves the image."""
     N, H, W, C = x.shape
@@ -65,7 +65,7 @@ def _from_tiles(v, L, N, grid, shape):
 @kernel(twin=convolve_tiles_numpy, out="y", vector=True)
 def convolve_tiles(start, stop, x, u, y, count, grid, corner, m, tile_rows, transform, tile, narrow_tile):
     """An item is a block of `count` tiles."""
-    (N, H, W, C), (I, J, O) = x.shape, y.shape[1:]
+    (N, C), (I, J, O) = (x.shape[0], x.shape[3]), y.shape[1:]
     blocks, X, _, width = u.shape
     n, lanes = m + 2, width // 2
     steps = 5 if m == 4 else 0
