@@ -6,7 +6,7 @@ from .sides import inference, normal, training
 
 def conv(N, C, O, size, kernel, stride=1, padding=0, dilation=1, groups=1, *, train, image_grad=True):
     def make(s):
-        x = s.tensor(normal(N, C, size, size), grad=train and image_grad)
+        x = s.tensor(normal(N, C, size, size, seed=1), grad=train and image_grad)
         w = s.filter(normal(O, C // groups, kernel, kernel) / (C // groups * kernel**2)**0.5, grad=train)
         out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         flops = 2 * N * O * out**2 * C // groups * kernel**2 * (1 + train * (1 + image_grad))

@@ -20,13 +20,13 @@ class Work(NamedTuple):
     bytes: float = 0
 
 
-def rng():
-    return np.random.default_rng(0)
+def rng(seed=0):
+    return np.random.default_rng(seed)
 
 
-def normal(*shape):
+def normal(*shape, seed=0):
     """Standard normal float32 numbers, the same at every call."""
-    return rng().standard_normal(shape, np.float32)
+    return rng(seed).standard_normal(shape, np.float32)
 
 
 class Ours:
@@ -112,7 +112,7 @@ def training(s, forward, inputs, **rates):
     """Work of a forward and a backward pass; gradients of the `inputs` that require one."""
     leaves = [t for t in inputs if t.requires_grad]
     with s.no_grad():
-        g = s.tensor(normal(*forward(*inputs).shape))
+        g = s.tensor(normal(*forward(*inputs).shape, seed=99))
 
     def run():
         s.clear(leaves)
