@@ -61,7 +61,7 @@ def inference(name, N, size):
         net.eval()
         if s.name == "ours" and name == "resnet50":
             from minicv.cnn.fold import fold_batch_norm
-            net = fold_batch_norm(net)
+            net = fold_batch_norm(net, (N, 3, size, size))
         x = s.tensor(normal(N, 3, size, size))
 
         def run():
