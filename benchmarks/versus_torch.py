@@ -1,4 +1,4 @@
-"""minicv beside PyTorch on this machine: ``python benchmarks/versus_torch.py [--only PATTERN] [--quick] [--json FILE]``.
+"""minicv beside PyTorch on this machine: ``python benchmarks/versus_torch.py [--only PATTERN] [--quick]``.
 
 Three processes (minicv, PyTorch in its default layout, PyTorch channels-last) are asked in turn, so that they never
 compute at the same time and slow phases of the machine hit all three alike. A ratio is the median over turns of the
@@ -91,8 +91,9 @@ def one_row(sides, name, row, threads, turns, peaks):
     ratio_cl, _ = ratios(times, 2)
     ours, torch, torch_cl = (statistics.median(turn[i] for turn in times) for i in range(3))
     error = difference(sides)
-    return {"name": name, "group": row.group, "threads": threads, "ours_s": ours, "torch_s": torch, "torch_cl_s": torch_cl,
-            "ratio": ratio, "ratio_cl": ratio_cl, "lowest": lowest, "error": error, "agrees": error <= row.tolerance,
+    return {"name": name, "group": row.group, "threads": threads, "ours_s": ours, "torch_s": torch,
+            "torch_cl_s": torch_cl, "ratio": ratio, "ratio_cl": ratio_cl, "lowest": lowest, "error": error,
+            "agrees": error <= row.tolerance,
             "gflops": rates["flops"] / ours / 1e9, "gbytes": rates["bytes"] / ours / 1e9, "peak": peaks,
             "load": os.getloadavg()[0]}
 
@@ -104,30 +105,36 @@ def memory(threads):
         side = Side(name, threads)
         found[name] = side.ask("rss", "resnet18-cifar-train")
         side.close()
-    return {"name": "peak memory resnet18-cifar-train", "threads": threads, **found, "ratio": found["ours"] / found["torch"]}
+    ratio = found["ours"] / found["torch"]
+    return {"name": "peak memory resnet18-cifar-train", "threads": threads, **found, "ratio": ratio}
 
 
 def start_up():
     """Seconds for imports, and for first results with an empty and a filled cache of kernels."""
-    conv = "import numpy as np, minicv.functional as F; F.conv2d(np.ones((1, 64, 56, 56), 'f'), np.ones((64, 64, 3, 3), 'f'))"
+    conv = ("import numpy as np, minicv.functional as F;"
+            "F.conv2d(np.ones((1, 64, 56, 56), 'f'), np.ones((64, 64, 3, 3), 'f'))")
     step = ("from benchmarks.versus.sides import side; from benchmarks.versus.rows import load;"
             "load()['resnet18-cifar-train'].make(side('ours', 2)).run()")
     with tempfile.TemporaryDirectory() as cache:
-        cases = [("import numpy", "import numpy", {}), ("import minicv", "import minicv", {}), ("import torch", "import torch", {}),
+        cases = [("import numpy", "import numpy", {}), ("import minicv", "import minicv", {}),
+                 ("import torch", "import torch", {}),
                  ("first convolution, empty cache", conv, {"NUMBA_CACHE_DIR": os.path.join(cache, "a")}),
                  ("first convolution, filled cache", conv, {"NUMBA_CACHE_DIR": os.path.join(cache, "a")}),
                  ("ResNet-18 step, empty cache", step, {"NUMBA_CACHE_DIR": os.path.join(cache, "b")}),
                  ("ResNet-18 step, filled cache", step, {"NUMBA_CACHE_DIR": os.path.join(cache, "b")})]
         for name, code, env in cases:
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)} | env)
+            env = {**os.environ, "PYTHONPATH": str(ROOT)} | env
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=env)
             yield {"name": name, "seconds": time.perf_counter() - start}
 
 
 def show(record):
     mark = "" if record["agrees"] else "   VOID: results differ"
-    rate = f"{record['gflops']:7.0f} GF/s" if record["gflops"] else f"{record['gbytes']:7.1f} GB/s" if record["gbytes"] else ""
-    print(f"{record['name']:42} {record['threads']} thr {record['ours_s'] * 1e3:9.3f} ms  ratio {record['ratio']:5.2f}  "
+    rates = ((record["gflops"], "GF/s"), (record["gbytes"], "GB/s"))
+    rate = next((f"{value:7.1f} {unit}" for value, unit in rates if value), "")
+    print(f"{record['name']:42} {record['threads']} thr {record['ours_s'] * 1e3:9.3f} ms  "
+          f"ratio {record['ratio']:5.2f}  "
           f"channels_last {record['ratio_cl']:5.2f}  error {record['error']:.0e} {rate:>12}{mark}", flush=True)
 
 
@@ -171,8 +178,8 @@ def arguments():
 def main():
     args = arguments()
     if os.getloadavg()[0] > os.cpu_count() / 2 and not args.busy:
-        sys.exit(f"load average is {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors: other work would be measured; "
-                 "wait, or use --busy")
+        sys.exit(f"load average is {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors: other work would be "
+                 "measured; wait, or use --busy")
     store, turns = Store(args.json, args.resume), QUICK_TURNS if args.quick else TURNS
     rows = {name: row for name, row in load().items() if args.only in name}
     for threads in map(int, args.threads.split(",")):

@@ -86,6 +86,11 @@ class Emitter:
         place = self.builder.bitcast(self.step(pointer, offset), self.vector.as_pointer())
         self.builder.store(vector, place, align=4)
 
+    def store_lane(self, vector, pointer, offset):
+        """The first lane."""
+        value = self.builder.extract_element(vector, ir.IntType(32)(0))
+        self.builder.store(value, self.step(pointer, offset))
+
     def spread(self, pointer, offset):
         """One float of memory in every lane."""
         value = self.builder.load(self.step(pointer, offset))
