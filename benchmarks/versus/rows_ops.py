@@ -12,11 +12,12 @@ def mine(s):
 
 def simple(name, group, forward, *shapes, tolerance=1e-5, passes=("f", "f+b")):
     """Rows of ``forward(s, *tensors)`` on normal inputs: forward, and forward and backward."""
-    size = 4 * sum(int(np.prod(shape)) for shape in shapes)
+    size = 4 * sum(int(np.prod(n)) for n in shapes)
     for kind in passes:
         def make(s, train=kind == "f+b"):
             inputs = [s.tensor(normal(*shape, seed=i), grad=train) for i, shape in enumerate(shapes)]
-            return (training if train else inference)(s, lambda *t: forward(s, *t), inputs, bytes=size * (2 + 3 * train))
+            work = training if train else inference
+            return work(s, lambda *t: forward(s, *t), inputs, bytes=size * (2 + 3 * train))
         row(f"{name} {kind}", group, make, tolerance)
 
 
