@@ -9,7 +9,7 @@ A sample is a dict of NumPy arrays (``image`` is float32 RGB (C, H, W) in [0, 1]
 `transforms`  augmentations: crop, flip, affine, erasing (Zhong et al., 2020)
 `synthetic`   pictures with exact ground truth from code alone
 `real`        digits, photographs and a portrait that come with installed packages
-`files`       MNIST, CIFAR-10, ImageFolder, PNG and JPEG: strict parsers
+`files`       MNIST, CIFAR-10, ImageFolder, VOC, COCO, PNG and JPEG: strict parsers
 ============  ==========================================================================
 
 Nothing is ever downloaded on import, on construction or by an index.
@@ -17,13 +17,30 @@ Nothing is ever downloaded on import, on construction or by an index.
 
 from . import files, real, synthetic, transforms
 from .datasets import ArrayDataset, Subset, train_test_split
-from .files import CIFAR10, MNIST, ImageFolder, read_image, write_png
+from .files import CIFAR10, COCO, MNIST, VOC, ImageFolder, read_image, write_coco, write_png, write_voc
 from .loader import DataLoader, default_collate
 from .real import digits, photographs, portrait
-from .synthetic import Glyphs10, Shapes10, Stream, blobs, moons, spam8, spirals
+from .synthetic import (
+    Face,
+    FacePatches,
+    Faces,
+    FaceScenes,
+    Glyphs10,
+    Scenes,
+    Shapes10,
+    Stream,
+    blobs,
+    draw_face,
+    moons,
+    person,
+    spam8,
+    spirals,
+)
 
 __all__ = ["DataLoader", "default_collate", "ArrayDataset", "Subset", "train_test_split",
-           "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10",
+           "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10", "Scenes",
+           "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person",
            "digits", "photographs", "portrait",
-           "MNIST", "CIFAR10", "ImageFolder", "read_image", "write_png",
+           "MNIST", "CIFAR10", "ImageFolder", "VOC", "COCO", "read_image", "write_png", "write_voc",
+           "write_coco",
            "files", "real", "synthetic", "transforms"]

@@ -19,7 +19,7 @@ from .activation import (
 from .attention import MultiHeadAttention
 from .container import Flatten, Identity, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
-from .cost import Cost, ReceptiveField, cost, receptive_field
+from .cost import Cost, ReceptiveField, cost, receptive_field, register_macs
 from .dropout import Dropout, DropPath
 from .embedding import Embedding
 from .linear import Linear
@@ -64,6 +64,6 @@ __all__ = [
     "MultiHeadAttention", "GRU", "LSTM", "GRUCell", "LSTMCell",
     "cross_entropy", "binary_cross_entropy_with_logits", "focal_loss", "dice_loss", "hinge", "multiclass_hinge",
     "mse", "l1", "smooth_l1", "huber", "kl_divergence",
-    "Cost", "ReceptiveField", "cost", "receptive_field",
+    "Cost", "ReceptiveField", "cost", "receptive_field", "register_macs",
     "init", "losses",
 ]

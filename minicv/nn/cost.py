@@ -3,8 +3,9 @@
 Nothing is declared by the layers: a forward pass is run on zeros and every matrix product and convolution
 that happens is counted, also those of functions called without a layer.
 
-One MAC is one multiplication with its addition; "GMAC" is what many papers print as "GFLOPs". Biases,
-norms, activations, pooling and resizing are not counted, as is usual.
+One MAC is one multiplication with its addition; "GMAC" is what many papers print as "GFLOPs". Others count two
+operations for a MAC and one for each bias that is added: `Cost.flops` speaks all of these languages. Norms,
+activations, pooling and resizing are never counted, as is usual. An op about which nothing is known is refused.
 """
 
 import html
@@ -13,7 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..autograd.attention import masked_softmax
+from ..autograd.conv import conv2d_filter, conv2d_input, correlate2d
+from ..autograd.elementwise import add
+from ..autograd.linalg import contract, inv, matmul, solve
 from ..autograd.modes import no_grad, observe
+from ..autograd.op import Op, shape_of
 from ..autograd.tensor import Tensor
 from ..errors import ArgError, ShapeError
 from .check import integer, pair
@@ -28,6 +34,11 @@ class Row(NamedTuple):
     parameters: int
     macs: int
     activations: int            # elements of the results of the counted products
+    biases: int                 # additions of a bias to the result of a counted product
+
+    def flops(self, *, per_mac=2, bias=True):
+        """Operations in the convention asked for; ``per_mac=1, bias=False`` are the MACs."""
+        return integer("flops", "per_mac", per_mac, high=2) * self.macs + bool(bias) * self.biases
 
 
 class Cost:
@@ -50,6 +61,18 @@ class Cost:
     def activations(self):
         """Elements of the results of all convolutions and matrix products (Radosavovic et al., CVPR 2020)."""
         return self.rows[0].activations
+
+    def flops(self, *, per_mac=2, bias=True):
+        """Operations of the forward pass.
+
+        Parameters
+        ----------
+        per_mac : {1, 2}
+            1 counts a multiply-accumulate as one operation, 2 the multiplication and the addition.
+        bias : bool
+            Whether adding a bias is an operation, one for each output value.
+        """
+        return self.rows[0].flops(per_mac=per_mac, bias=bias)
 
     def __getitem__(self, name):
         return next(row for row in self.rows if row.name == name)
@@ -88,11 +111,16 @@ def cost(module, *inputs, dtype=np.float32):
     Returns
     -------
     Cost
-        With `.parameters`, `.macs`, `.activations` and one row for each module.
+        With `.parameters`, `.macs`, `.flops()`, `.activations` and one row for each module.
+
+    Raises
+    ------
+    ArgError
+        Without inputs; and for an op of unknown cost, which `register_macs` makes known.
 
     >>> from minicv.nn import Linear
     >>> cost(Linear(3, 4), (2, 3)).rows[0]
-    Row(name='', kind='Linear', output=(2, 4), parameters=16, macs=24, activations=8)
+    Row(name='', kind='Linear', output=(2, 4), parameters=16, macs=24, activations=8, biases=8)
     """
     if not inputs:
         raise ArgError("cost: inputs is empty, expected a shape such as (1, 3, 224, 224)")
@@ -104,7 +132,7 @@ def cost(module, *inputs, dtype=np.float32):
     finally:
         tally.close()
     return Cost([Row(name, type(m).__name__, tally.outputs.get(name), sum(p.size for p in m.parameters()),
-                     tally.macs.get(name, 0), tally.activations.get(name, 0)) for name, m in module.named_modules()])
+                     *(tally.counts[what].get(name, 0) for what in COUNTED)) for name, m in module.named_modules()])
 
 
 def _zeros(x, dtype):
@@ -117,7 +145,8 @@ class _Tally:
     """Adds what each op costs to all modules that are running."""
 
     def __init__(self, module):
-        self.running, self.macs, self.activations, self.outputs, self.handles = [], {}, {}, {}, []
+        self.running, self.outputs, self.handles, self.product = [], {}, [], None
+        self.counts = {what: {} for what in COUNTED}
         for name, m in module.named_modules():
             self.handles += [m.register_forward_pre_hook(lambda m, x, name=name: self.running.append(name)),
                              m.register_forward_hook(lambda m, x, y, name=name: self._leave(name, y))]
@@ -128,11 +157,21 @@ class _Tally:
 
     def op(self, op, inputs, settings, y):
         """Observer of ops."""
-        if count := MACS.get(op.name):
-            macs = count(inputs, settings, y)
+        if count := MACS.get(op):
+            biased = op is correlate2d and len(inputs) == 3 and inputs[2] is not None
+            self._add(count(inputs, settings, y), y.size, y.size if biased else 0)
+            self.product = y
+        elif op is add and inputs[0] is self.product and shape_of(inputs[1]) != y.shape:
+            self._add(0, 0, y.size)                        # a product plus something that is broadcast
+        elif op.__module__ not in COSTLESS_MODULES and op not in COSTLESS:
+            where = self.running[-1] if self.running else ""
+            raise ArgError(f"cost: {op.name} in {where or 'the module'} has no known cost, expected one; give it with "
+                           f"register_macs({op.name}, lambda inputs, settings, y: ...)")
+
+    def _add(self, *amounts):
+        for what, amount in zip(COUNTED, amounts, strict=True):
             for name in set(self.running):
-                self.macs[name] = self.macs.get(name, 0) + macs
-                self.activations[name] = self.activations.get(name, 0) + y.size
+                self.counts[what][name] = self.counts[what].get(name, 0) + amount
 
     def close(self):
         """Take the hooks away again."""
@@ -158,12 +197,43 @@ def _einsum(inputs, settings, y):
     return math.prod(sizes.values()) * (len(inputs) - 1)
 
 
+def _solve(inputs, settings, y):
+    """Elimination, (n^3 - n) / 3, then n^2 for each right-hand side; the inverse has n of them."""
+    n = inputs[0].shape[-1]
+    return y.size * n + math.prod(inputs[0].shape[:-2]) * (n**3 - n) // 3
+
+
+COUNTED = ("macs", "activations", "biases")
+COSTLESS = {masked_softmax}
+COSTLESS_MODULES = {f"minicv.autograd.{name}" for name in (
+    "activation", "elementwise", "engine", "index", "normalize", "pool", "random", "reduce", "resample", "roi",
+    "shape", "softmax")} | {"minicv.nn.nll"}
 MACS = {          # op: (inputs, settings, result) -> multiply-accumulates
-    "correlate2d": lambda inputs, settings, y: y.size * math.prod(inputs[1].shape[1:]),
-    "conv2d_input": lambda inputs, settings, y: inputs[0].size * math.prod(inputs[1].shape[1:]),
-    "matmul": lambda inputs, settings, y: y.size * inputs[0].shape[-1],
-    "contract": _einsum,
+    correlate2d: lambda inputs, settings, y: y.size * math.prod(inputs[1].shape[1:]),
+    conv2d_input: lambda inputs, settings, y: inputs[0].size * math.prod(inputs[1].shape[1:]),
+    conv2d_filter: lambda inputs, settings, y: inputs[1].size * math.prod(y.shape[1:]),
+    matmul: lambda inputs, settings, y: y.size * inputs[0].shape[-1],
+    contract: _einsum,
+    inv: _solve,
+    solve: _solve,
 }
+
+
+def register_macs(op, rule):
+    """Tell `cost` what an op of your own costs.
+
+    Parameters
+    ----------
+    op : Op
+        Made with `minicv.autograd.op`.
+    rule : callable
+        ``rule(inputs, settings, y) -> int``, multiply-accumulates; return 0 for an op that should not count.
+
+    Raises ArgError if `op` is not an Op.
+    """
+    if not isinstance(op, Op):
+        raise ArgError(f"register_macs: op is {op!r}, expected an Op made with @op")
+    MACS[op] = rule
 
 
 # Receptive field ----------------------------------------------------------------------------------------

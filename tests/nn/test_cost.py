@@ -1,17 +1,22 @@
 """Costs: what is proved here.
 
-MACs agree with loops, formulas and a published network; functional calls count; receptive fields are where the
-gradient is not zero.
+MACs and biases agree with loops, formulas, published networks and tables; functional calls count; ops of unknown
+cost are refused; receptive fields are where the gradient is not zero.
 """
+
+import pkgutil
+from importlib import import_module
 
 import numpy as np
 import pytest
 
+import minicv
 from minicv import nn
-from minicv.autograd import Tensor
+from minicv.autograd import Op, Tensor, op
 from minicv.autograd.conv import conv2d
-from minicv.autograd.linalg import einsum
+from minicv.autograd.linalg import einsum, inv, solve
 from minicv.errors import ArgError, ShapeError
+from minicv.nn.cost import COSTLESS, COSTLESS_MODULES, MACS
 
 from . import networks
 
@@ -23,7 +28,7 @@ def test_resnet18_has_its_published_size():
     assert total.macs == 1_814_073_344
     assert total["conv1"].macs == 112 * 112 * 64 * 3 * 49
     assert total["layer1.0"].output == (1, 64, 56, 56)
-    assert total["fc"][3:] == (513_000, 512_000, 1000)
+    assert total["fc"][3:] == (513_000, 512_000, 1000, 1000)
 
 
 def conv_macs(x, w, out, groups=1):
@@ -62,6 +67,103 @@ def test_functional_calls_count_and_uncalled_modules_show():
             return conv2d(x, np.ones((2, 3, 1, 1), np.float32))
     total = nn.cost(Net(), (1, 3, 4, 4))
     assert total.macs == 96 and total.parameters == 24 and total["a"].output is None
+
+
+@pytest.mark.parametrize("layer, x, biases", [
+    (lambda: nn.Conv2d(4, 6, 3, stride=2, groups=2), (2, 4, 7, 9), 2 * 6 * 3 * 4),
+    (lambda: nn.Conv2d(4, 6, 3, bias=False), (2, 4, 7, 9), 0),
+    (lambda: nn.ConvTranspose2d(4, 6, 3, stride=2), (1, 4, 5, 5), 6 * 11 * 11),
+    (lambda: nn.Linear(5, 7), (2, 3, 5), 2 * 3 * 7),
+    (lambda: nn.Linear(5, 7, bias=False), (2, 3, 5), 0),
+    (lambda: nn.MultiHeadAttention(8, 2), (2, 5, 8), 2 * 5 * (24 + 8)),
+    (lambda: nn.BatchNorm2d(3), (2, 3, 4, 4), 0),
+])
+def test_biases_are_counted_once_for_each_output_value(layer, x, biases):
+    total = nn.cost(layer(), x)
+    assert total.rows[0].biases == biases
+    assert total.flops() == 2 * total.macs + biases and total.flops(per_mac=1, bias=False) == total.macs
+    assert total.flops(per_mac=1) == total.macs + biases and total.flops(bias=False) == 2 * total.macs
+
+
+def test_a_residual_sum_is_no_bias():
+    class Net(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(3, 3, bias=False)
+
+        def forward(self, x):
+            return self.fc(x) + x
+    assert nn.cost(Net(), (2, 3)).rows[0].biases == 0
+
+
+@pytest.mark.parametrize("per_mac", [0, 3, 1.5, True])
+def test_unknown_conventions_are_refused(per_mac):
+    with pytest.raises(ArgError, match="flops: per_mac is"):
+        nn.cost(nn.Linear(2, 2), (1, 2)).flops(per_mac=per_mac)
+
+
+def alexnet(channels=(96, 256, 384, 384, 256), padding=0):
+    """The convolutions of an ungrouped AlexNet, with Caffe's sizes."""
+    a, b, c, d, e = channels
+    return nn.Sequential(
+        nn.Conv2d(3, a, 11, stride=4, padding=padding, rng=0), nn.MaxPool2d(3, stride=2),
+        nn.Conv2d(a, b, 5, padding=2, rng=0), nn.MaxPool2d(3, stride=2),
+        *[nn.Conv2d(i, o, 3, padding=1, rng=0) for i, o in ((b, c), (c, d), (d, e))])
+
+
+@pytest.mark.ch4
+def test_the_table_of_fast_rcnn():
+    """B4.6: operations of AlexNet for one crop and for a whole image, in the table's convention and as MACs."""
+    crop, image = nn.cost(alexnet(), (1, 3, 227, 227)), nn.cost(alexnet(padding=2), (1, 3, 600, 600))
+    assert (round(crop.macs / 1e6, 1), round(crop.flops() / 1e6, 1)) == (1076.6, 2153.9)
+    assert (round(image.flops(bias=False) / 1e6, 1), round(image.flops() / 1e6, 1)) == (16302.6, 16307.4)
+    head = nn.Sequential(nn.Linear(9216, 4096, rng=0), nn.Linear(4096, 4096, rng=0), nn.Linear(4096, 1000, rng=0))
+    head = nn.cost(head, (1, 9216))
+    assert (round(head.macs / 1e6, 2), round(head.flops() / 1e6, 2)) == (58.62, 117.25)
+
+
+@op
+def own_product(x):
+    """Sum of products of all pairs of columns."""
+    return x @ x.swapaxes(0, 1)
+
+
+def test_an_op_of_unknown_cost_is_refused_until_it_is_registered(monkeypatch):
+    class Net(nn.Module):
+        def forward(self, x):
+            return own_product(x)
+    monkeypatch.setitem(MACS, own_product, None)                       # and forgotten again after the test
+    net = Net()
+    with pytest.raises(ArgError, match=r"cost: own_product in .* has no known cost.*register_macs\(own_product"):
+        nn.cost(net, (2, 3))
+    assert not any(h.function for h in net._before + net._after)
+    nn.register_macs(own_product, lambda inputs, settings, y: y.size * inputs[0].shape[1])
+    assert nn.cost(net, (2, 3)).macs == 12
+    with pytest.raises(ArgError, match="op is 'own_product', expected an Op"):
+        nn.register_macs("own_product", None)
+
+
+def test_every_op_of_the_library_has_a_known_cost():
+    """What `cost` would refuse is found here first: give a new op its rule, or say that it costs nothing."""
+    for info in pkgutil.walk_packages(minicv.__path__, "minicv."):
+        if info.name.split(".")[1] not in ("experiments", "testing", "__main__"):
+            import_module(info.name)
+    ours = [op for op in Op.registry.values() if op.__module__.startswith("minicv.")
+            and not op.__module__.startswith("minicv.experiments.")]
+    unknown = [op for op in ours if op not in MACS and op not in COSTLESS and op.__module__ not in COSTLESS_MODULES]
+    assert not unknown
+
+
+@pytest.mark.parametrize("f", [inv, lambda a: solve(a, np.ones((5, 2)))])
+def test_elimination_counts_what_loops_count(f):
+    class Net(nn.Module):
+        def forward(self, a):
+            return f(a)
+    n, columns, count = 5, 5 if f is inv else 2, 0
+    for k in range(n):                                       # Gaussian elimination, then both substitutions
+        for _ in range(k + 1, n):
+            count += 1 + len(range(k + 1, n))
+    count += columns * (sum(range(n)) + sum(1 + n - 1 - i for i in range(n)))
+    assert nn.cost(Net(), Tensor(np.eye(n))).macs == count
 
 
 def test_einsum_counts_one_product_for_each_combination_of_labels():

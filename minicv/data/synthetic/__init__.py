@@ -5,12 +5,19 @@
 `toy2d`     D1: point clouds in the plane, the spam example of AdaBoost
 `shapes`    D2: `Shapes10`, ten coloured shapes, 32 x 32
 `glyphs`    D3: `Glyphs10`, ten digits, 28 x 28
+`scenes`    D4: `Scenes`, several shapes per picture: boxes, classes, masks
+`faces`     D6: `Faces`, `FacePatches`, `FaceScenes`, cartoon faces in clutter
+`clutter`   grey backgrounds for D6
 ==========  =======================================================================
 """
 
+from .faces import Face, FacePatches, Faces, FaceScenes, draw_face, person
 from .glyphs import Glyphs10
+from .scenes import Scenes
 from .shapes import Shapes10
 from .stream import Stream
 from .toy2d import blobs, moons, spam8, spirals
 
-__all__ = ["Stream", "blobs", "moons", "spirals", "spam8", "Shapes10", "Glyphs10"]
+__all__ = ["Stream", "blobs", "moons", "spirals", "spam8", "Shapes10", "Glyphs10",
+           "Scenes",
+           "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person"]

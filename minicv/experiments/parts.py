@@ -1,0 +1,30 @@
+"""Small parts that the experiments of several chapters share."""
+
+from ..plot import figure_style
+from .report import Target
+
+
+def exact(values):
+    """Targets for numbers that follow from mathematics: {metric: value} or {metric: (value, tolerance)}."""
+    return [Target(name, "~", value[0], tag="E", tol=value[1]) if isinstance(value, tuple)
+            else Target(name, "==", value, tag="E") for name, value in values.items()]
+
+
+def panels(count, size=(5.0, 3.8), **options):
+    """A figure with `count` panels in a row, in the project's style: (figure, axes)."""
+    import matplotlib.pyplot as plt
+
+    with figure_style():
+        figure, axes = plt.subplots(1, count, figsize=(size[0] * count, size[1]), squeeze=False, **options)
+    return figure, axes[0]
+
+
+def refused(error, *calls):
+    """How many of the calls raise `error`; anything else they raise is passed on."""
+    count = 0
+    for call in calls:
+        try:
+            call()
+        except error:
+            count += 1
+    return count
