@@ -14,16 +14,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...ensembles.adaboost import reweigh
+from ...ensembles.stump import search_stumps
 from ...errors import ArgError, ShapeError
 from ...kernels.integral import integral_image
 from ...kernels.overlap import pairwise_iou
-from ...kernels.stumps import scan_stumps, sort_features
+from ...kernels.stumps import sort_features
 from .cascade import Cascade
 from .haar import check_features, check_patches, feature_values
 from .scan import scan_image
 from .windows import window_patches
 
 AWAY = 0.3                          # windows that overlap no face by this IoU are negatives
+LEAST_ERROR = 1e-9                  # of a stump, so that one without errors has a finite vote
 
 
 class StageReport(NamedTuple):
@@ -146,30 +149,13 @@ class Booster:
 
     def step(self):
         """The next stump (feature, threshold, vote): the one of least weighted error; weights follow."""
-        f, threshold, polarity, error = best_stump(self.values, self.order, self.label, self.weight)
-        error = max(error, 1e-9)
-        vote = polarity * math.log((1 - error) / error)
-        wrong = np.where(self.values[f] >= threshold, polarity, -polarity) != self.label
-        self.weight = self.weight * np.where(wrong, (1 - error) / error, 1)
-        self.weight /= self.weight.sum()
-        return f, threshold, vote
-
-
-def best_stump(values, order, label, weight):
-    """(feature, threshold, polarity, error) of the stump of least weighted error; ties: first feature, polarity 1.
-
-    values (F, N), order (F, N) from `sort_features`, label (N,) in {-1, 1}, weight (N,) of sum 1. The threshold lies
-    half-way between two samples.
-    """
-    low, high = scan_stumps(order, label * weight)
-    errors = np.stack([weight[label < 0].sum() + low, weight[label > 0].sum() - high], axis=1)
-    f, side = np.unravel_index(errors.argmin(), errors.shape)
-    row = order[f]
-    sums = np.where(row < 0, np.nan, np.cumsum((label * weight)[np.where(row < 0, ~row, row)]))
-    k = int(np.nanargmax(sums) if side else np.nanargmin(sums))
-    above = values[f, [n if n >= 0 else ~n for n in row[k:k + 2]]]
-    threshold = above.astype(np.float64).mean() if len(above) == 2 else above[0] + 1
-    return int(f), float(threshold), (1, -1)[side], float(errors[f, side])
+        found = search_stumps(self.order, self.label, self.weight)
+        values = self.values[found.feature].astype(np.float64)
+        threshold = (values[found.sample] + values[found.above]) / 2 if found.above >= 0 else values.max() + 1
+        error = max(found.error, LEAST_ERROR)
+        wrong = np.where(values >= threshold, found.polarity, -found.polarity) != self.label
+        self.weight = reweigh(self.weight, wrong, (1 - error) / error)
+        return found.feature, float(threshold), found.polarity * math.log((1 - error) / error)
 
 
 def _check(faces, held, scenes, pool, stages, d_min, f_max, budget, negatives):

@@ -11,12 +11,12 @@ def integral_columns(ii):
 
 
 def scales(size, min_side, max_side, factor):
-    """Scales s of windows of about 24 s pixels from min_side up, each `factor` larger, that fit into size (H, W)."""
-    most, s, found = min(*size, max_side), min_side / WINDOW, []
-    while round(WINDOW * s) <= most:
-        found.append(s)
-        s *= factor
-    return found
+    """Scales of windows from min_side up that fit into size (H, W), each `factor` larger, rounded to whole pixels."""
+    most, side, found = min(*size, max_side), float(min_side), []
+    while round(side) <= most:
+        found.append(round(side) / WINDOW)
+        side *= factor
+    return list(dict.fromkeys(found))
 
 
 def window_grid(size, scale, step):

@@ -38,7 +38,8 @@ def _halves():
     equations="join if w <= min(Int(A) + k / |A|, Int(B) + k / |B|)",
     module="minicv/detection/proposals/superpixels.py",
     shows="Edges sorted by colour distance join pixels into regions that follow the borders of objects; k sets size.",
-    departures="The image is mirrored at its border for smoothing.",
+    departures="The image is mirrored at its border for smoothing. Smoothing turns a step into narrow regions of its "
+               "own, so the two flat regions are segmented without it.",
     targets=[Target("segments_of_two_flat_regions", "==", 2, tag="E"), Target("labels_unused", "==", 0, tag="E"),
              Target("smallest_segment", ">=", 20, tag="E"), Target("achievable_accuracy", ">=", 0.98)])
 def graph_superpixels(preset, rng, out, progress, *, k=100.0, sigma=0.8, min_size=20):
@@ -46,7 +47,7 @@ def graph_superpixels(preset, rng, out, progress, *, k=100.0, sigma=0.8, min_siz
     labels = [superpixels(v["image"], k=k, sigma=sigma, min_size=min_size) for v in progress(views, desc="scenes")]
     counts = [np.bincount(segments.ravel()) for segments in labels]
     metrics = {
-        "segments_of_two_flat_regions": superpixels(_halves(), k=k, sigma=sigma).max() + 1,
+        "segments_of_two_flat_regions": superpixels(_halves(), k=k, sigma=0).max() + 1,
         "labels_unused": sum((c == 0).sum() for c in counts), "smallest_segment": min(c.min() for c in counts),
         "achievable_accuracy": np.mean([_achievable(s, v["masks"]) for s, v in zip(labels, views, strict=True)]),
         "segments": np.mean([len(c) for c in counts])}
@@ -139,9 +140,9 @@ def _recall(curves):
 def _levels(image, tree, count=4):
     figure, axes = _panels(count + 1, (2.6, 2.9))
     show_image(image, title="image", ax=axes[0])
-    joins = len(tree.merges)
-    for ax, t in zip(axes[1:], np.linspace(0, max(joins - 1, 0), count).round().astype(int), strict=True):
-        show_regions(tree.after(t), image, title=f"{joins + 1 - t} regions", ax=ax)
+    most = len(tree.merges) + 1
+    for ax, left in zip(axes[1:], np.geomspace(most, min(3, most), count).round().astype(int), strict=True):
+        show_regions(tree.after(most - left), image, title=f"{left} regions", ax=ax)
     return figure
 
 
