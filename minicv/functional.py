@@ -96,6 +96,7 @@ from .autograd.resample import (
     resize,
     unfold,
 )
+from .autograd.roi import roi_align, roi_pool
 from .autograd.shape import (
     concat,
     crop,

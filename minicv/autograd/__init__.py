@@ -5,7 +5,7 @@ Reading order for the first lesson: `scalar` (the idea in a hundred lines), then
 backwards), `modes` (switches), `methods` (operators).
 
 The ops, each with its rule next to it: `elementwise`, `activation`, `reduce`, `softmax`, `shape`, `index`, `linalg`,
-`random`; for images `conv`, `pool`, `resample`, `normalize`, `attention`. All of them are also in `minicv.functional`.
+`random`; for images `conv`, `pool`, `resample`, `roi`, `normalize`, `attention`. They are also in `minicv.functional`.
 
 Tools on top: `transforms` (vjp, jvp, hvp, jacobian, hessian), `gradcheck` (finite differences to any order), `graph`
 (a picture of what was recorded).

@@ -4,13 +4,13 @@ Greedy: take boxes by descending score (equal scores: lower index first); a box 
 class overlaps it with IoU > threshold, compared in float64. Two searches give the same answer:
 
     all pairs   each kept box strikes out the rest in one vectorised loop; best for a few hundred boxes
-    cells       kept boxes lie in a hash table of square cells, on levels: a box whose longer side is in
-                [2^(l-1), 2^l) lies in the cell of size 2^l that holds its corner (x1, y1)
+    cells       kept boxes lie in a hash table of cells, on levels: a box whose width is in [2^(k-1), 2^k) and whose
+                height is in [2^(l-1), 2^l) lies in the cell of size 2^k x 2^l that holds its corner (x1, y1)
 
-On level l only the cells from x1 - 2^l to x2, and likewise in y, can hold a box that touches. Since IoU is at most
-the ratio of two longer sides, only levels of sides between threshold times the own and its inverse are visited.
-Corners and powers of two are exact in floating point, so no box is missed. Where this would be more cells than
-kept boxes on the level, all of these are compared: at most (boxes times kept boxes) comparisons, memory O(N).
+If IoU > t, both widths share more than t times the larger one, and so do the heights. Hence only levels of widths
+between t times the own and its inverse are visited, likewise for heights, and there only the cells from
+x1 - (1 - t) 2^k to x1 + (1 - t) width. Where these would be more cells than kept boxes on the level, all of those are
+compared: at most (boxes times kept boxes) comparisons, memory O(N).
 
 References: Rosenfeld & Thurston, IEEE Trans. Computers 1971; Girshick et al., CVPR 2014; soft suppression: Bodla et
 al., ICCV 2017.
@@ -27,7 +27,7 @@ from .nms_loops import soften, suppress_cells, suppress_pairs
 from .overlap import check_boxes, scale_exponent
 
 FEW = 500                           # up to here all pairs are faster
-FINEST = 2.0**-40                   # of the largest coordinate: smaller boxes are left to the search of all pairs
+FINEST = 2.0**-40                   # of the largest coordinate: smaller sides are left to the search of all pairs
 METHODS = ("linear", "gaussian")
 
 
@@ -130,12 +130,14 @@ def _keep(boxes, scores, labels, threshold):
     order = descending(scores)
     keep, boxes, labels = np.ones(len(order), bool), _scaled(boxes)[order], labels[order]
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    side, solid = np.maximum(width, height), width * height > 0
-    if len(order) <= FEW or side.min(where=solid, initial=np.inf) < abs(boxes).max() * FINEST:
+    solid = width * height > 0
+    finest = np.minimum(width, height).min(where=solid, initial=np.inf)
+    if len(order) <= FEW or finest < abs(boxes).max() * FINEST:
         suppress_pairs(boxes, labels, float(threshold), keep)
     elif solid.any():                                           # boxes without area neither go nor suppress
         some = keep[solid]
-        suppress_cells(boxes[solid], labels[solid], float(threshold), *_cells(side[solid], threshold), some)
+        suppress_cells(boxes[solid], labels[solid], float(threshold), *_cells(width[solid], threshold),
+                       *_cells(height[solid], threshold), some)
         keep[solid] = some
     return order[keep]
 
@@ -146,7 +148,8 @@ def _scaled(boxes):
 
 
 def _cells(side, threshold):
-    """Levels (N, 3): own, first and last to search, counted from the smallest box; 1 / cell size of each level."""
+    """For one axis: levels (N, 3), own, first and last to search, counted from the smallest side; 1 / cell size of
+    each level."""
     levels = np.empty((len(side), 3), np.int64)
     levels[:, 0] = own = _exponent(side)
     lowest, highest = own.min(), own.max()
@@ -203,7 +206,8 @@ def _check_number(function, name, value, wanted, good):
 
 @example
 def _example(dtype):
-    boxes, scores, labels = np.zeros((2 * FEW, 4), dtype), np.zeros(2 * FEW, dtype), np.zeros(2 * FEW, np.int64)
+    boxes, scores, labels = np.ones((2 * FEW, 4), dtype), np.zeros(2 * FEW, dtype), np.zeros(2 * FEW, np.int64)
+    boxes[:, :2] = 0
     for n in (1, 2 * FEW):
         batched_nms(boxes[:n], scores[:n], labels[:n])
     soft_nms(boxes[:2], scores[:2])

@@ -19,7 +19,7 @@ def suppress_pairs_numpy(boxes, labels, threshold, keep):
             keep[i + 1:] &= (overlap <= threshold) | (labels[i + 1:] != labels[i])
 
 
-def suppress_cells_numpy(boxes, labels, threshold, levels, scale, keep):
+def suppress_cells_numpy(boxes, labels, threshold, columns, sx, rows, sy, keep):
     """The same without cells."""
     suppress_pairs_numpy(boxes, labels, threshold, keep)
 
@@ -55,24 +55,24 @@ def suppress_pairs(boxes, labels, threshold, keep):
 
 
 @kernel(twin=suppress_cells_numpy, out="keep", parallel=False)
-def suppress_cells(boxes, labels, threshold, levels, scale, keep):
-    """As `suppress_pairs`. Kept boxes are in two families of linked lists: one per cell, one per level."""
+def suppress_cells(boxes, labels, threshold, columns, sx, rows, sy, keep):
+    """As `suppress_pairs`. Kept boxes are in two families of linked lists: one per cell, one per pair of levels."""
     N, near = len(keep), 1.0 - threshold
     slots = 1 << int(np.log2(N + 1) + 2)                        # lists of different cells may share a slot
-    count, on_level = np.zeros(len(scale), np.int64), np.full(len(scale), -1)
+    count, on_level = np.zeros(len(sx) * len(sy), np.int64), np.full(len(sx) * len(sy), -1)
     in_cell, next_in_cell, next_on_level = np.full(slots, -1), np.empty(N, np.int64), np.empty(N, np.int64)
     for i in range(N):
         x1, y1, x2, y2, label = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3], labels[i]
         area = (x2 - x1) * (y2 - y1)
-        for level in range(levels[i, 1], levels[i, 2] + 1):
-            s = scale[level]
-            left, right = math.floor(x1 * s - near - MARGIN), math.floor((x1 + near * (x2 - x1)) * s + MARGIN)
-            top, bottom = math.floor(y1 * s - near - MARGIN), math.floor((y1 + near * (y2 - y1)) * s + MARGIN)
-            whole = float(right - left + 1) * float(bottom - top + 1) > count[level]
-            if whole:                                           # fewer boxes than cells: one look at all of them
-                left = right = top = bottom = 0
-            for u in range(left, right + 1):
-                for v in range(top, bottom + 1):
+        for c in range(columns[i, 1], columns[i, 2] + 1):
+            left = math.floor(x1 * sx[c] - near - MARGIN)
+            right = math.floor((x1 + near * (x2 - x1)) * sx[c] + MARGIN)
+            for r in range(rows[i, 1], rows[i, 2] + 1):
+                top = math.floor(y1 * sy[r] - near - MARGIN)
+                bottom = math.floor((y1 + near * (y2 - y1)) * sy[r] + MARGIN)
+                level, u, v = c * len(sy) + r, left, top
+                whole = float(right - left + 1) * float(bottom - top + 1) > count[level]
+                while keep[i] and count[level] and u <= right:
                     slot = ((u & LOW) * 73856093 ^ (v & LOW) * 19349663 ^ (8 * label + level & LOW) * 83492791) % slots
                     j = on_level[level] if whole else in_cell[slot]
                     while j >= 0 and keep[i]:
@@ -82,9 +82,11 @@ def suppress_cells(boxes, labels, threshold, levels, scale, keep):
                             union = area + (boxes[j, 2] - boxes[j, 0]) * (boxes[j, 3] - boxes[j, 1]) - w * h
                             keep[i] = w * h / union <= threshold
                         j = next_on_level[j] if whole else next_in_cell[j]
+                    u, v = (u, v + 1) if v < bottom else (u + 1, top)
+                    u = right + 1 if whole else u               # few boxes, many cells: all were looked at
         if keep[i]:
-            level, s = levels[i, 0], scale[levels[i, 0]]
-            u, v = math.floor(x1 * s), math.floor(y1 * s)
+            level = columns[i, 0] * len(sy) + rows[i, 0]
+            u, v = math.floor(x1 * sx[columns[i, 0]]), math.floor(y1 * sy[rows[i, 0]])
             slot = ((u & LOW) * 73856093 ^ (v & LOW) * 19349663 ^ (8 * label + level & LOW) * 83492791) % slots
             next_in_cell[i], in_cell[slot] = in_cell[slot], i
             next_on_level[i], on_level[level] = on_level[level], i

@@ -90,9 +90,10 @@ def test_twins_agree_with_the_loops(threshold):
     boxes, scores = scene(60, octaves=3)
     order = module.descending(scores)
     boxes, labels = boxes[order].astype(np.float64), np.arange(60) % 2
-    side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    sides = (boxes[:, 2:] - boxes[:, :2]).T.copy()
+    cells = [a for side in sides for a in module._cells(side, threshold)]
     masks = []
-    for function, extra in ((module.suppress_pairs, ()), (module.suppress_cells, module._cells(side, threshold))):
+    for function, extra in ((module.suppress_pairs, ()), (module.suppress_cells, cells)):
         for run in (function, function.twin):
             guarded = np.ones(62, bool)
             run(boxes, labels, threshold, *extra, guarded[1:-1])
