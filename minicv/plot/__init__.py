@@ -3,6 +3,7 @@
 Functions take ``ax=None`` and return the Axes they drew on. matplotlib is imported inside them.
 """
 
+from .boosting import plot_regions, plot_stump, plot_weights
 from .confusion import plot_confusion
 from .contours import plot_contours, plot_path
 from .curves import plot_curves
@@ -10,7 +11,9 @@ from .embed import alt_text, embed, image_uri
 from .images import show_filters, show_image, show_images, show_misclassified, tile
 from .player import Player
 from .style import PALETTE, figure_style, new_axes
+from .trees import plot_tree
 
 __all__ = ["PALETTE", "Player", "alt_text", "embed", "figure_style", "image_uri", "new_axes",
-           "plot_confusion", "plot_contours", "plot_curves", "plot_path", "show_filters",
+           "plot_confusion", "plot_contours", "plot_curves", "plot_path", "plot_regions", "plot_stump",
+           "plot_tree", "plot_weights", "show_filters",
            "show_image", "show_images", "show_misclassified", "tile"]
