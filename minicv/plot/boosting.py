@@ -43,7 +43,8 @@ def plot_weights(x, y, weight=None, *, wrong=None, class_names=None, area=200, a
         ax.scatter(*x[y == k].T, s=sizes[y == k], color=PALETTE[k], marker=MARKERS[k], alpha=0.75, edgecolor="white",
                    label=label, zorder=3)
     if wrong is not None and np.any(wrong):
-        ax.scatter(*x[np.asarray(wrong)].T, s=max(20, area / 3), color="black", marker="x", linewidth=1.5, label="wrong", zorder=4)
+        ax.scatter(*x[np.asarray(wrong)].T, s=max(20, area / 3), color="black", marker="x", linewidth=1.5,
+                   label="wrong", zorder=4)
     return ax
 
 
