@@ -8,20 +8,9 @@ import math
 
 import numpy as np
 
-from ..errors import ArgError, ShapeError
+from ..errors import ArgError
 from ..kernels import special
 from .op import array, op
-
-
-def _broadcast(name, function, *arrays):
-    """function(*arrays), with a ShapeError that shows the shapes where they do not fit together."""
-    try:
-        return function(*arrays)
-    except ValueError:
-        shapes = " and ".join(str(np.shape(a)) for a in arrays)
-        raise ShapeError(f"{name}: the arguments have shapes {shapes}, "
-                         "expected shapes that broadcast") from None
-
 
 # Arithmetic ---------------------------------------------------------------------------------------
 
@@ -29,26 +18,26 @@ def _broadcast(name, function, *arrays):
 @op(broadcast=True)
 def add(a, b):
     """a + b."""
-    return _broadcast("add", np.add, a, b)
+    return np.add(a, b)
 
 
 @op(broadcast=True)
 def sub(a, b):
     """a - b."""
-    return _broadcast("sub", np.subtract, a, b)
+    return np.subtract(a, b)
 
 
 @op(broadcast=True)
 def mul(a, b):
     """a * b."""
-    return _broadcast("mul", np.multiply, a, b)
+    return np.multiply(a, b)
 
 
 @op(broadcast=True)
 def div(a, b):
     """a / b; division by zero gives infinity or NaN as in NumPy, without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _broadcast("div", np.true_divide, a, b)
+        return np.true_divide(a, b)
 
 
 @op
@@ -67,7 +56,7 @@ def power(a, b):
     if _is_integer(a) and _is_integer(b) and np.any(np.less(b, 0)):
         raise ArgError("power: b has a negative integer, expected a float for a negative power")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _broadcast("power", np.power, a, b)
+        return np.power(a, b)
 
 
 def _is_integer(x):
@@ -111,19 +100,19 @@ def where(condition, a, b):
     NB: a NaN or infinity in the derivative of the branch not taken still spoils the sum (0 * inf);
     give that branch a safe argument first, as the losses of this library do.
     """
-    return _broadcast("where", np.where, condition, a, b)
+    return np.where(condition, a, b)
 
 
 @op(broadcast=True)
 def maximum(a, b):
     """Larger of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return _broadcast("maximum", np.maximum, a, b)
+    return np.maximum(a, b)
 
 
 @op(broadcast=True)
 def minimum(a, b):
     """Smaller of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return _broadcast("minimum", np.minimum, a, b)
+    return np.minimum(a, b)
 
 
 def _share(g, winner, loser):
@@ -287,7 +276,7 @@ def arctan(x):
 @op(broadcast=True)
 def arctan2(a, b):
     """Angle of the point (b, a) in (-pi, pi]; derivative 0 at the origin."""
-    return _broadcast("arctan2", np.arctan2, a, b)
+    return np.arctan2(a, b)
 
 
 def _over_square_norm(part, a, b):

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DivergenceError, DTypeError, GraphError, ShapeError
 from .modes import enable_grad, state
 from .op import Node, op
-from .tensor import Tensor
+from .tensor import Tensor, clock
 
 _creation = operator.attrgetter("order")
 
@@ -55,13 +55,14 @@ def topological(root):
 
     A node is created after its parents, so the order of creation, backwards, is a topological order.
     """
-    seen, stack = {root}, [root]
-    while stack:
-        for parent in stack.pop().parents:
+    seen, order = {root}, [root]
+    for node in order:                                 # which grows meanwhile
+        for parent in node.parents:
             if type(parent) is Node and parent not in seen:
                 seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=_creation, reverse=True)
+                order.append(parent)
+    order.sort(key=_creation, reverse=True)
+    return order
 
 
 def grad(output, inputs, gradient=None, *, retain_graph=None, create_graph=False, allow_unused=False):
@@ -132,9 +133,10 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets=None):
         return {output: g}
     order = topological(output.node)
     useful = _useful(order, targets) if targets is not None else None
-    if any(node.freed for node in order if useful is None or node in useful):
-        raise GraphError(f"{name}: the graph was already used and freed; pass retain_graph=True to the first call. "
-                         "A common cause is a result kept from an earlier step of a loop")
+    for node in order:
+        if node.saved is None and (useful is None or node in useful):
+            raise GraphError(f"{name}: the graph was already used and freed; pass retain_graph=True to the first call. "
+                             "A common cause is a result kept from an earlier step of a loop")
     if create_graph:
         with enable_grad():
             return _pull_all(order, {output.node: g}, retain_graph, True, targets, useful)
@@ -143,26 +145,55 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets=None):
 
 def _pull_all(order, grads, retain_graph, graph, targets, useful):
     """Pass `grads` down from node to node until only leaves, or the targets, are left."""
-    anomaly = state.anomaly
+    trusted = None if state.anomaly else Tensor if graph else np.ndarray      # gradients of this type only need a look
     for node in order:
         if node not in grads:
             continue
-        g = grads[node] if targets and node in targets else grads.pop(node)
         if targets is None and node.retain is not None and (tensor := node.retain()) is not None:
-            tensor._grad = g if graph else Tensor.wrap(_own(g))
-        needs = [p is not None and (useful is None or p in useful) for p in node.parents]
-        if True not in needs:
-            continue
-        for k, gx in enumerate(node.pull(g, needs, graph)):
-            if needs[k]:
-                parent = node.parents[k]
-                if type(gx) is not np.ndarray or gx.shape != parent.shape or gx.dtype != parent.dtype or anomaly:
-                    gx = _fit(gx, parent, node, k, graph)
-                earlier = grads.get(parent)
-                grads[parent] = gx if earlier is None else earlier + gx
+            tensor._grad = grads[node] if graph else Tensor.wrap(_own(grads[node]))
+        wanted = node.parents
+        if useful is not None and not useful.issuperset(wanted):
+            wanted = [p if p in useful else None for p in wanted]
+            if all(p is None for p in wanted):
+                continue
+        _pull(node, grads[node] if targets and node in targets else grads.pop(node), wanted, grads, graph, trusted)
         if not retain_graph:
             node.free()
     return grads
+
+
+def _pull(node, g, wanted, grads, graph, trusted):
+    """Add the gradients of the arguments of `node` to `grads`, where the entry of `wanted` is not None."""
+    if clock.last_write > node.order:
+        node.check_versions()
+    op, settings = node.op, node.settings
+    if op.aux:
+        settings = node.with_aux(graph)
+    known = (g, node.result(graph) if op.keeps_y else node, *(node.saved if graph else node.arrays))
+    pulled = _pull_together(op, known, wanted, settings) if op.rule_for_all else None
+    rules, k = op.rules, -1
+    for parent in wanted:
+        k += 1
+        if parent is None:
+            continue
+        if pulled is not None:
+            gx = pulled[k]
+        else:
+            gx = rules[k](*known, **settings) if settings else rules[k](*known)
+        earlier = grads.get(parent)
+        like = parent if earlier is None or type(parent) is Node else earlier
+        if type(gx) is not trusted or gx.shape != like.shape or gx.dtype is not like.dtype:
+            gx = _fit(gx, parent, node, k, graph)
+        grads[parent] = gx if earlier is None else earlier + gx
+
+
+def _pull_together(op, known, wanted, settings):
+    """The gradients of all arguments from one rule."""
+    g, y, *inputs = known
+    pulled = op.rule_for_all(g, y, inputs, [p is not None for p in wanted], **settings)
+    if len(pulled) != len(wanted):
+        raise GraphError(f"{op.name}: the rule returned {len(pulled)} gradients, expected {len(wanted)}")
+    return pulled
 
 
 def _fit(gx, parent, node, k, graph):
@@ -185,11 +216,12 @@ def _fit(gx, parent, node, k, graph):
 
 
 def _useful(order, targets):
-    """The targets, and the nodes from which one can be reached."""
+    """The targets, and the nodes from which one can be reached; and None, the parent that wants nothing."""
     useful = set(targets)
     for node in reversed(order):
         if not useful.isdisjoint(node.parents):
             useful.add(node)
+    useful.add(None)
     return useful
 
 

@@ -9,7 +9,9 @@ the ops; the backward walk is `engine.py`.
 """
 
 import contextlib
+import itertools
 import sys
+import threading
 
 import numpy as np
 
@@ -24,6 +26,24 @@ def _count_lone_references():
     return sys.getrefcount(held)
 
 
+
+
+class _Clock:
+    """Numbers the events of a program: recorded operations and writes. A node older than the last write looks
+    whether it was one of its own inputs that was written.
+    """
+
+    def __init__(self):
+        self.tick = itertools.count(1).__next__
+        self.last_write, self._lock = 0, threading.Lock()
+
+    def wrote(self):
+        with self._lock:                # so that it never goes back
+            self.last_write = self.tick()
+
+
+clock = _Clock()
+_new = object.__new__
 _ALONE = _count_lone_references()        # what getrefcount says when one slot and one local hold an array
 
 
@@ -109,10 +129,9 @@ class Tensor:
     @classmethod
     def wrap(cls, values):
         """A tensor round an array that nobody else will write; the array is locked, not copied."""
-        self = cls.__new__(cls)
+        self = _new(cls)
         values.setflags(False)
-        self._array = values
-        self._requires_grad, self._grad, self.node, self.version = False, None, None, 0
+        self._array, self._requires_grad, self._grad, self.node, self.version = values, False, None, None, 0
         return self
 
     # What it is ---------------------------------------------------------------------------------
@@ -235,6 +254,7 @@ class Tensor:
 
     def _wrote(self):
         self.version += 1
+        clock.wrote()
         if self.node is not None:
             self.node.result_version += 1
 
