@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ArgError
 from ..kernels import special
+from ..kernels.layout import room
 from .op import array, op
 
 # Arithmetic ---------------------------------------------------------------------------------------
@@ -18,32 +19,32 @@ from .op import array, op
 @op(broadcast=True)
 def add(a, b):
     """a + b."""
-    return np.add(a, b)
+    return np.add(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def sub(a, b):
     """a - b."""
-    return np.subtract(a, b)
+    return np.subtract(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def mul(a, b):
     """a * b."""
-    return np.multiply(a, b)
+    return np.multiply(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def div(a, b):
     """a / b; division by zero gives infinity or NaN as in NumPy, without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.true_divide(a, b)
+        return np.true_divide(a, b, out=room(a, b))
 
 
 @op
 def neg(x):
     """-x."""
-    return np.negative(x)
+    return np.negative(x, out=room(x))
 
 
 @op(broadcast=True)
@@ -106,13 +107,13 @@ def where(condition, a, b):
 @op(broadcast=True)
 def maximum(a, b):
     """Larger of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return np.maximum(a, b)
+    return np.maximum(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def minimum(a, b):
     """Smaller of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return np.minimum(a, b)
+    return np.minimum(a, b, out=room(a, b))
 
 
 def _share(g, winner, loser):
@@ -151,7 +152,7 @@ def _inside(x, low, high):
 @op
 def absolute(x):
     """abs(x); derivative 0 at 0."""
-    return np.abs(x)
+    return np.abs(x, out=room(x))
 
 
 where.vjp(None,
@@ -186,35 +187,35 @@ def floor(x):
 def exp(x):
     """e ** x."""
     with np.errstate(over="ignore"):
-        return np.exp(x)
+        return np.exp(x, out=room(x))
 
 
 @op
 def expm1(x):
     """e ** x - 1 without cancellation near 0."""
     with np.errstate(over="ignore"):
-        return np.expm1(x)
+        return np.expm1(x, out=room(x))
 
 
 @op
 def log(x):
     """Natural logarithm; -inf at 0, NaN below."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(x)
+        return np.log(x, out=room(x))
 
 
 @op
 def log1p(x):
     """log(1 + x) without cancellation near 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log1p(x)
+        return np.log1p(x, out=room(x))
 
 
 @op
 def sqrt(x):
     """Square root; its derivative at 0 is infinite."""
     with np.errstate(invalid="ignore"):
-        return np.sqrt(x)
+        return np.sqrt(x, out=room(x))
 
 
 @op
@@ -238,13 +239,13 @@ rsqrt.vjp(lambda g, y, x: g * (-0.5 * y * y * y), saves=("y",))
 @op
 def sin(x):
     """Sine of an angle in radians."""
-    return np.sin(x)
+    return np.sin(x, out=room(x))
 
 
 @op
 def cos(x):
     """Cosine of an angle in radians."""
-    return np.cos(x)
+    return np.cos(x, out=room(x))
 
 
 @op
@@ -310,7 +311,7 @@ arctan2.vjp(lambda g, y, a, b: g * _over_square_norm(b, a, b),
 @op
 def tanh(x):
     """Hyperbolic tangent."""
-    return np.tanh(x)
+    return np.tanh(x, out=room(x))
 
 
 @op

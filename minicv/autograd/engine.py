@@ -8,15 +8,19 @@ by recursion, because a graph may be a million operations deep.
 """
 
 import operator
+import sys
 import warnings
 
 import numpy as np
 
 from ..errors import DivergenceError, DTypeError, GraphError, ShapeError
+from ..kernels.buffers import owns_memory
+from ..kernels.layout import room
 from .modes import enable_grad, state
 from .op import Node, op
-from .tensor import Tensor, clock
+from .tensor import SLOT_AND_NAME, Tensor, clock
 
+IN_PLACE = 2**14        # elements; smaller sums are faster in new memory
 _creation = operator.attrgetter("order")
 
 
@@ -184,7 +188,13 @@ def _pull(node, g, wanted, grads, graph, trusted):
         like = parent if earlier is None or type(parent) is Node else earlier
         if type(gx) is not trusted or gx.shape != like.shape or gx.dtype is not like.dtype:
             gx = _fit(gx, parent, node, k, graph)
-        grads[parent] = gx if earlier is None else earlier + gx
+        if earlier is None:
+            grads[parent] = gx
+        elif graph or gx.size < IN_PLACE:
+            grads[parent] = earlier + gx
+        else:
+            del earlier, like
+            grads[parent] = _sum(grads.pop(parent), gx)
 
 
 def _pull_together(op, known, wanted, settings):
@@ -249,4 +259,21 @@ def _seed(name, output, gradient):
 def _own(g):
     """`g` as an array with memory of its own (gradients may be views of each other)."""
     g = np.asarray(g)
-    return g if g.base is None else g.copy(order="K")
+    return g if _private(g) else g.copy(order="K")
+
+
+def _sum(earlier, gx):
+    """earlier + gx, in the memory of `earlier` where nobody else can see it."""
+    if sys.getrefcount(earlier) <= _ALONE and earlier.flags.writeable and _private(earlier):
+        return np.add(earlier, gx, out=earlier)
+    return np.add(earlier, gx, out=room(earlier, gx))
+
+
+def _private(a):
+    """True when `a` is no view, or the only one, of another array: who sees its memory has a name for `a`."""
+    base = a.base
+    return owns_memory(a) or (type(base) is np.ndarray and owns_memory(base) and base.size == a.size
+                              and sys.getrefcount(base) <= SLOT_AND_NAME)
+
+
+_ALONE = (lambda earlier: sys.getrefcount(earlier))(np.empty(1))      # the count when an argument is the only name

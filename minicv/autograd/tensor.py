@@ -44,7 +44,7 @@ class _Clock:
 
 clock = _Clock()
 _new = object.__new__
-_ALONE = _count_lone_references()        # what getrefcount says when one slot and one local hold an array
+SLOT_AND_NAME = _count_lone_references()        # what getrefcount says when one slot and one local hold an array
 
 
 def as_array(data, dtype=None):
@@ -266,7 +266,7 @@ class Tensor:
         a copy of its own first, so a write never reaches them.
         """
         values = self._array
-        if values.base is not None or sys.getrefcount(values) > _ALONE:
+        if values.base is not None or sys.getrefcount(values) > SLOT_AND_NAME:
             values = self._array = values.copy(order="K")
         values.setflags(write=True)
         try:

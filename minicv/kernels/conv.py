@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, ShapeError
+from .buffers import empty
 from .depthwise import depthwise_conv, depthwise_conv_filter, depthwise_conv_input
 from .im2col import col2im, im2col
 from .launch import example
@@ -78,7 +79,7 @@ def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
     x = channels_last(x)
     if _is_depthwise(geometry, x.shape[1]):
         return depthwise_conv(x, w, geometry)
-    y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
+    y = empty((len(x), *geometry.grid, len(w)), x.dtype)
     matrix = _filter_matrix(w, groups)                          # (G, P Q C/G, O/G)
     for pixels, columns in _columns(x, geometry):
         np.matmul(columns, matrix, out=_by_group(y, groups)[:, pixels])
@@ -108,12 +109,13 @@ def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilatio
     g = channels_last(g)
     if _is_depthwise(geometry, shape[1]):
         return depthwise_conv_input(g, w, geometry, shape)
-    gx = np.zeros((shape[0], *shape[2:], shape[1]), g.dtype)
+    gx = empty((shape[0], *shape[2:], shape[1]), g.dtype)
     g = _by_group(g.transpose(0, 2, 3, 1), groups)              # (G, N I J, O/G)
     matrix = _filter_matrix(w, groups).swapaxes(1, 2)           # (G, O/G, P Q C/G)
     if geometry.pointwise:
         np.matmul(g, matrix, out=_by_group(gx, groups))
         return gx.transpose(0, 3, 1, 2)
+    gx.fill(0)
     for first, pixels, columns in _blocks(gx.shape, geometry, gx.dtype):
         np.matmul(g[:, pixels], matrix, out=_as_matrix(columns))
         col2im(_image_rows(first, columns.shape[1], geometry.grid[0], shape[2]),
