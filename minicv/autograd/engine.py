@@ -18,7 +18,7 @@ from ..kernels.buffers import owns_memory
 from ..kernels.layout import room
 from .modes import enable_grad, state
 from .op import Node, op
-from .tensor import SLOT_AND_NAME, Tensor, clock
+from .tensor import SLOT_AND_NAME, Tensor, writes
 
 IN_PLACE = 2**14        # elements; smaller sums are faster in new memory
 _creation = operator.attrgetter("order")
@@ -168,7 +168,7 @@ def _pull_all(order, grads, retain_graph, graph, targets, useful):
 
 def _pull(node, g, wanted, grads, graph, trusted):
     """Add the gradients of the arguments of `node` to `grads`, where the entry of `wanted` is not None."""
-    if clock.last_write > node.order:
+    if node.written is not writes.latest:
         node.check_versions()
     op, settings = node.op, node.settings
     if op.aux:

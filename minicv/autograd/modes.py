@@ -15,14 +15,14 @@ class _State(threading.local):
     keep_values = False     # nodes remember their result, for pictures of the graph
     observer = None         # called as observer(op, inputs, settings, result) after every op on Tensors
     watched = False         # any of the last three is on
-    plain = True            # recording and not watched: what arithmetic looks up every time
+    mode = "recording"      # or "silent" or "watched": all that arithmetic has to look up
 
     def switch(self, name, value):
         """Set one of the above; returns what it was."""
         earlier = getattr(self, name)
         setattr(self, name, value)
         self.watched = self.anomaly or self.keep_values or self.observer is not None
-        self.plain = self.recording and not self.watched
+        self.mode = "watched" if self.watched else "recording" if self.recording else "silent"
         return earlier
 
 

@@ -26,10 +26,11 @@ import numpy as np
 
 from ..errors import ArgError, DivergenceError, DTypeError, GraphError, MinicvError, ShapeError
 from .modes import state
-from .tensor import Tensor, array, as_array, clock
+from .tensor import Tensor, array, as_array, writes
 
 _new = object.__new__
 _WEAK = (float, int, bool, type(None))      # Python scalars take part without raising the precision
+creation = itertools.count()
 NOTHING = (None,) * 2                       # what a node keeps of two arguments that its rules do not read
 
 
@@ -72,11 +73,12 @@ class Node(Meta, _Rare):
     saved    : for each argument what a recorded rule will see: Tensor, Meta, Python scalar or None
     arrays   : the same for a rule that is not recorded, with arrays instead of Tensors
     versions : sum of the versions of the Tensors in `saved`
+    written  : the latest write to any Tensor before this
     y        : the result's array, where the rule reads it
     """
 
-    __slots__ = ("order", "op", "parents", "saved", "arrays", "versions", "settings", "aux", "y",
-                 "__dict__", "__weakref__")
+    __slots__ = ("order", "op", "parents", "saved", "arrays", "versions", "written", "settings",
+                 "aux", "y", "__dict__", "__weakref__")
 
     @property
     def freed(self):
@@ -268,8 +270,8 @@ class Op:
                 return
         node = _new(Node)
         out._requires_grad, out.node = True, node
-        node.order, node.op, node.parents, node.saved, node.arrays = clock.tick(), self, parents, saved, arrays
-        node.versions, node.settings, node.aux = _versions(saved), settings, aux
+        node.order, node.op, node.parents, node.saved, node.arrays = next(creation), self, parents, saved, arrays
+        node.versions, node.written, node.settings, node.aux = _versions(saved), writes.latest, settings, aux
         y = out._array
         node.shape, node.dtype, node.y = y.shape, y.dtype, y if self.keeps_y else None
 

@@ -8,8 +8,8 @@ not small, not a Tensor or not usual goes to `Op.apply`. A test runs both and co
 import numpy as np
 
 from .modes import state
-from .op import NOTHING, Node
-from .tensor import Tensor, clock
+from .op import NOTHING, Node, creation
+from .tensor import Tensor, writes
 
 SMALL = 2**16               # elements; from there on the arithmetic dominates
 _new = object.__new__
@@ -21,7 +21,8 @@ def shortcut(op, ufunc):
     a is a Tensor.
     """
     def method(a, b):
-        if not isinstance(b, Tensor) or not state.plain:
+        mode = state.mode
+        if not isinstance(b, Tensor) or mode == "watched":
             return op.apply((a, b), {})
         x, z = a._array, b._array
         if x.size > SMALL or z.size > SMALL:
@@ -35,12 +36,12 @@ def shortcut(op, ufunc):
         y.setflags(False)
         out = _new(Tensor)
         out._array, out._grad, out.version = y, None, 0
-        if not (a._requires_grad or b._requires_grad):
+        if not (a._requires_grad or b._requires_grad) or mode == "silent":
             out._requires_grad, out.node = False, None
             return out
         out._requires_grad, out.node = True, _new(Node)
         node = out.node
-        node.order, node.op = clock.tick(), op
+        node.order, node.op, node.written = next(creation), op, writes.latest
         node.shape, node.dtype = y.shape, y.dtype
         node.parents = (a.node or a) if a._requires_grad else None, (b.node or b) if b._requires_grad else None
         if op.blind:

@@ -9,9 +9,7 @@ the ops; the backward walk is `engine.py`.
 """
 
 import contextlib
-import itertools
 import sys
-import threading
 
 import numpy as np
 
@@ -27,24 +25,16 @@ def _count_lone_references():
 
 
 
-
-class _Clock:
-    """Numbers the events of a program: recorded operations and writes. A node older than the last write looks
-    whether it was one of its own inputs that was written.
-    """
+class _Writes:
+    """`latest` is a new object at every write to any Tensor: while it is the same, nothing was written."""
 
     def __init__(self):
-        self.tick = itertools.count(1).__next__
-        self.last_write, self._lock = 0, threading.Lock()
-
-    def wrote(self):
-        with self._lock:                # so that it never goes back
-            self.last_write = self.tick()
+        self.latest = object()
 
 
-clock = _Clock()
+writes = _Writes()
 _new = object.__new__
-SLOT_AND_NAME = _count_lone_references()        # what getrefcount says when one slot and one local hold an array
+SLOT_AND_NAME = _count_lone_references()      # what getrefcount says when one slot and one local hold an array
 
 
 def as_array(data, dtype=None):
@@ -254,7 +244,7 @@ class Tensor:
 
     def _wrote(self):
         self.version += 1
-        clock.wrote()
+        writes.latest = object()
         if self.node is not None:
             self.node.result_version += 1
 

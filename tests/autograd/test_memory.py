@@ -223,7 +223,9 @@ def test_a_gradient_that_a_rule_keeps_for_itself_is_not_written(pooled):
 
 
 @pytest.mark.parametrize("view", [lambda g: g[:], lambda g: g.T.T, lambda g: g[::-1]])
-def test_a_view_that_a_rule_keeps_is_not_written(view, pooled):
+@pytest.mark.parametrize("keep", [lambda out, shown: out, lambda out, shown: shown])
+@pytest.mark.parametrize("turn", [0, 1])
+def test_what_a_rule_keeps_of_a_view_or_its_base_is_not_written(turn, keep, view, pooled):
     kept = []
 
     @op
@@ -232,8 +234,8 @@ def test_a_view_that_a_rule_keeps_is_not_written(view, pooled):
 
     def rule(g, y, x):
         out = g * 2.0
-        kept.append(view(out))
-        return out if len(kept) % 2 else view(out)
+        kept.append(keep(out, view(out)))
+        return out if len(kept) % 2 == turn else view(out)
     hoarding.vjp(rule, saves=())
     x = leaf(3)
     (hoarding(x) + hoarding(x) + hoarding(x) + hoarding(x)).sum().backward()
