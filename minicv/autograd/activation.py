@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import ArgError, ShapeError
 from ..kernels import special
-from .elementwise import div, erf, exp, minimum, sigmoid, tanh, where
+from ..kernels.layout import room
+from .elementwise import div, erf, exp, minimum, mul, sigmoid, tanh, where
 from .op import array, op
 
 # Piecewise linear ---------------------------------------------------------------------------------
@@ -26,7 +27,7 @@ def relu(x):
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return np.maximum(x, 0)
+    return np.maximum(x, 0, out=room(x))
 
 
 @op
@@ -93,7 +94,7 @@ def _level(y, left):
 
 
 # The result has the sign of x, so these rules need only y, which the next op keeps anyway.
-relu.vjp(lambda g, y, x: g * (array(y) > 0), saves=("y",))
+relu.vjp(lambda g, y, x: mul(g, array(y) > 0), saves=("y",))
 relu6.vjp(lambda g, y, x: g * _between(y, 0, 6), saves=("y",))
 leaky_relu.vjp(lambda g, y, x, slope=0.01: g * _level(y, slope), saves=("y",))
 hardsigmoid.vjp(lambda g, y, x: g * _between(y, 0, 1) * (1 / 6), saves=("y",))

@@ -7,7 +7,7 @@ is one short contiguous run whatever the stride or the window.
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from .buffers import empty
+from .buffers import POOLED, empty
 
 CHANNELS_LAST = (0, 2, 3, 1)            # axes of (N, C, H, W), slowest first
 
@@ -38,6 +38,22 @@ def like_layout(x: np.ndarray, shape: tuple, dtype=None) -> np.ndarray:
     """
     last = len(shape) == 4 and is_channels_last(x)
     return empty(shape, x.dtype if dtype is None else dtype, CHANNELS_LAST if last else None)
+
+
+def room(*arrays):
+    """Memory from the pool for an element-wise result of `arrays`, or None for a small one: ``out=room(a, b)``.
+
+    Python scalars may be among them. The result has the promoted float type and the memory order of the
+    first array that has its shape; integers, small results and broadcast memory are left to NumPy (None).
+    """
+    found = [a for a in arrays if isinstance(a, np.ndarray)]
+    if all(a.nbytes < POOLED for a in found):
+        return None
+    shape, dtype = np.broadcast_shapes(*[a.shape for a in found]), np.result_type(*arrays)
+    for a in found:
+        if a.shape == shape and dtype.kind == "f" and 0 not in a.strides:
+            return empty(shape, dtype, tuple(sorted(range(a.ndim), key=lambda axis, a=a: -abs(a.strides[axis]))))
+    return None
 
 
 def planes(x: np.ndarray, last: bool) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .buffers import empty
 from .launch import example, kernel
 
 BLOCK = 16384                       # values of one block: they stay in the cache between two passes
@@ -93,7 +94,7 @@ def normalize(x, axes, *, eps, weight=None, bias=None):
     rest, var = _moments(values, pivot)
     scale = inverse_std(var, eps) * (1 if weight is None else v.gather(weight))
     shift = np.zeros(rest.shape) if bias is None else v.gather(bias)
-    y = np.empty(v.shape, x.dtype)
+    y = empty(v.shape, x.dtype)
     scale_and_shift(v.shape[0] * v.shape[1], _rows(values), pivot, rest, scale, shift, _rows(y))
     return v.join(y), *map(v.spread, (pivot, rest, var))
 
@@ -106,7 +107,7 @@ def normalize_input(g, x, axes, pivot, rest, var, *, eps, weight=None):
     sums, products = _sums(g, values, pivot, rest)
     count = v.shape[1] * v.shape[3]
     scale = inverse * (1 if weight is None else v.gather(weight))
-    gx = np.empty(v.shape, x.dtype)
+    gx = empty(v.shape, x.dtype)
     normalize_gradient(v.shape[0] * v.shape[1], _rows(g), _rows(values), pivot, rest, scale, scale * sums / count,
                        scale * inverse * inverse * products / count, _rows(gx))
     return v.join(gx), v.spread(sums), v.spread(products * inverse)
