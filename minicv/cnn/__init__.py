@@ -1,0 +1,1 @@
+"""Convolutional networks for images: one module for each family of the lecture."""
