@@ -12,7 +12,7 @@ from ..autograd.activation import relu
 from ..autograd.shape import pad
 from ..errors import ArgError
 from ..nn import BatchNorm2d, GlobalAvgPool2d, Linear, Module, Sequential
-from ..nn.check import integer
+from ..nn.check import choice, integer
 from .resnet import conv
 
 
@@ -88,3 +88,12 @@ class CifarResNet(Module):
         y = relu(self.bn1(self.conv1(x)))
         y = self.layer3(self.layer2(self.layer1(y)))
         return self.linear(self.avgpool(y))
+
+
+VARIANTS = {f"resnet{depth}_cifar": depth for depth in (20, 32, 44, 56, 110)}           # table 6
+
+
+def build(name, *, num_classes=10, rng=None, **options):
+    """Build a row of `VARIANTS`, e.g. ``resnet_cifar.build("resnet20_cifar")``; options as `CifarResNet`."""
+    depth = VARIANTS[choice("resnet_cifar.build", "name", name, VARIANTS)]
+    return CifarResNet(depth, num_classes=num_classes, rng=rng, **options)

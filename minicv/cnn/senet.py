@@ -1,7 +1,8 @@
 """Squeeze-and-excitation networks (Hu et al., CVPR 2018): residual networks whose channels are gated.
 
-The gate, `squeeze.SqueezeExcite`, stands at the end of F, before the sum. Names of parameters as in timm (`seresnet50`, `senet154`):
-those of ResNet and `se.fc1`, `se.fc2`, which are 1x1 convolutions; `weights.names` translates the older ones.
+The gate, `squeeze.SqueezeExcite`, stands at the end of F, before the sum. Names of parameters as in timm
+(`seresnet50`, `senet154`): those of ResNet and `se.fc1`, `se.fc2`, which are 1x1 convolutions;
+`weights.names` translates the older ones.
 
 Departures: as in `resnet`, the stride sits on the 3x3 convolution; ``stride_in="1x1"`` is the published
 SE-ResNet-50. SENet-154 pools its stem with a padding of one; ``ceil_pool=True`` is the published network.
