@@ -46,10 +46,10 @@ class Block(Module):
     expansion = 1                               # channels of the result, in planes
     reduce_first, projection_size = 1, 1        # SENet-154: a narrower first convolution; 3x3 in strided projections
 
-    def project(self, in_channels, out_channels, stride, norm, rng):
-        """Set `downsample`: convolution and norm where x must change its shape, else None."""
+    def project(self, in_channels, out_channels, stride, dilation, norm, rng):
+        """Set `downsample`: convolution and norm where x changes its shape, or would without dilation; else None."""
         self.downsample, size = None, self.projection_size if stride > 1 else 1
-        if stride != 1 or in_channels != out_channels:
+        if stride != 1 or in_channels != out_channels or dilation[0] != dilation[1]:
             self.downsample = Sequential(conv(in_channels, out_channels, size, stride=stride, rng=rng),
                                          norm(out_channels))
 
@@ -71,7 +71,7 @@ class BasicBlock(Block):
         self.bn1 = norm(planes)
         self.conv2 = conv(planes, planes, 3, dilation=dilation[1], rng=rng)
         self.bn2 = norm(planes)
-        self.project(in_channels, planes, stride, norm, rng)
+        self.project(in_channels, planes, stride, dilation, norm, rng)
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, planes, I, J)."""
@@ -96,7 +96,7 @@ class Bottleneck(Block):
         self.bn2 = norm(width)
         self.conv3 = conv(width, 4 * planes, 1, rng=rng)
         self.bn3 = norm(4 * planes)
-        self.project(in_channels, 4 * planes, stride, norm, rng)
+        self.project(in_channels, 4 * planes, stride, dilation, norm, rng)
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, 4 planes, I, J)."""

@@ -14,8 +14,9 @@ from minicv import cnn
 from minicv.autograd import Tensor
 from minicv.cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
 from minicv.cnn.senet import SEBottleneck, SENet, SENet154Block
+from minicv.weights import MAPS
 
-from .hashed import hashed, hashed_state
+from .hashed import hashed, hashed_state, image
 
 
 class Pair(NamedTuple):
@@ -63,10 +64,6 @@ SMALL = {
         lambda: SENet(Spec(SEBottleneck, (1, 2, 1, 1)), num_classes=10, stride_in="1x1", ceil_pool=True),
         legacy_senet("SEResNetBottleneck", (1, 2, 1, 1), groups=1, inplanes=64, input_3x3=False,
                      downsample_kernel_size=1, downsample_padding=0), (2, 3, 48, 64), "legacy_senet"),
-    "senet154_small": Pair(
-        lambda: SENet(Spec(SENet154Block, (1, 1, 1, 1), 64, 4), num_classes=10),
-        timm_resnet([1, 1, 1, 1], cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
-                    block_reduce_first=2), (1, 3, 48, 64)),
     "senet154_legacy_small": Pair(
         lambda: SENet(Spec(SENet154Block, (1, 1, 1, 1), 64, 4), num_classes=10, ceil_pool=True),
         legacy_senet("SEBottleneck", (1, 1, 1, 1), groups=64, inplanes=128, input_3x3=True, downsample_kernel_size=3,
@@ -101,6 +98,10 @@ def timm(name, ours, shape=(1, 3, 96, 96), names="", **options):
 
 
 FULL = {
+    "senet154_small": Pair(
+        lambda: SENet(Spec(SENet154Block, (1, 1, 1, 1), 64, 4), num_classes=10),
+        timm_resnet([1, 1, 1, 1], cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
+                    block_reduce_first=2), (1, 3, 48, 64)),
     **{name: tv(name) for name in (
         "resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "alexnet",
         "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")},
@@ -152,3 +153,26 @@ def fill_torch(torch, model, dtype=np.float64):
     model.load_state_dict({name: torch.tensor(a if a.dtype.kind != "f" else a.astype(dtype))
                            for name, a in state.items()})
     return model
+
+
+def differences(lib, pair, dtype):
+    """Largest difference of the logits, and of any gradient, relative to the largest value of each array."""
+    theirs = fill_torch(lib.torch, pair.theirs(lib), dtype)
+    translate = MAPS[pair.names] if pair.names else dict
+    ours = pair.ours().astype(dtype).eval()
+    ours.load_state_dict(translate({name: t.numpy() for name, t in theirs.state_dict().items()}))
+    x = image(pair.shape, dtype)
+    (y, found), (expected, reference) = run(ours, x), run_torch(lib.torch, theirs, x)
+    reference = translate(reference)
+    assert found.keys() == reference.keys()
+    relative = {name: np.abs(g - found[name]).max() / np.abs(g).max() for name, g in reference.items()}
+    return np.abs(y - expected).max() / np.abs(expected).max(), max(relative.values())
+
+
+def multiply_adds(torch, model, shape):
+    """What PyTorch counts for convolutions and matrix products."""
+    from torch.utils.flop_counter import FlopCounterMode
+    plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, plain:
+        model(torch.zeros(shape))
+    return counter.get_total_flops() // 2
