@@ -14,10 +14,11 @@ import sys
 from minicv.files import atomic_write
 from minicv.weights import MAPS
 
+from ..vit.references import SMALL as TRANSFORMERS
 from .hashed import fingerprint, hashed_weight, image
 from .references import PUBLIC, SMALL, exact, libraries, run_torch
 
-FILE = pathlib.Path(__file__).with_name("goldens.json")
+TESTS = pathlib.Path(__file__).parent.parent
 
 
 def module(path):
@@ -48,8 +49,9 @@ def golden(lib, pair):
 def main(cifar, wide):
     lib = libraries()
     lib.cifar, lib.wide = module(cifar), module(wide)
-    found = {name: golden(lib, pair) for name, pair in (SMALL | PUBLIC).items()}
-    atomic_write(FILE, (json.dumps(found, indent=1) + "\n").encode())
+    for package, pairs in (("cnn", SMALL | PUBLIC), ("vit", TRANSFORMERS)):
+        found = {name: golden(lib, pair) for name, pair in pairs.items()}
+        atomic_write(TESTS / package / "goldens.json", (json.dumps(found, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ PAIRS = SMALL | PUBLIC
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-9), (np.float32, 1e-4)], ids=["float64", "float32"])
 def test_the_network_computes_what_its_reference_computes(name, dtype, tolerance):
-    pair, golden = PAIRS[name], GOLDENS[name]
+    compare(PAIRS[name], GOLDENS[name], dtype, tolerance)
+
+
+def compare(pair, golden, dtype, tolerance):
     model = fill(pair.ours(), dtype)
     found = fingerprint(*run(model, image(pair.shape, dtype)))
     assert sum(p.size for p in model.parameters()) == golden["parameters"]
