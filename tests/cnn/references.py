@@ -147,7 +147,7 @@ def exact(torch, model):
 
 
 def fill_torch(torch, model, dtype=np.float64):
-    """A PyTorch network in evaluation mode with the weights that `hashed.fill` gives one of minicv."""
+    """A PyTorch network in evaluation mode with hashed weights."""
     model = exact(torch, model).eval().to(torch.float64 if dtype == np.float64 else torch.float32)
     state = hashed_state({name: tuple(t.shape) for name, t in model.state_dict().items()})
     model.load_state_dict({name: torch.tensor(a if a.dtype.kind != "f" else a.astype(dtype))
