@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import ArgError, DTypeError, ShapeError
 from ..kernels import normalize as kernels
 from ..kernels.windows import pair
+from .activation import relu
 from .conv import check_image
 from .elementwise import rsqrt, sqrt, where
 from .engine import sum_to
@@ -90,9 +91,9 @@ class BatchNorm(NamedTuple):
     running_var: object
 
 
-def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, training=False,
-               momentum=0.1, eps=1e-5):
-    """y = weight (x - mean) / sqrt(var + eps) + bias per channel, over batch and positions.
+def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, residual=None, activation=None,
+               training=False, momentum=0.1, eps=1e-5):
+    """y = act(weight (x - mean) / sqrt(var + eps) + bias + residual) per channel, over batch and positions.
 
     In training, mean and variance are those of the batch (variance with 1/n) and the result carries the
     new running statistics, ``(1 - momentum) running + momentum batch`` (variance with 1/(n-1)), for the
@@ -104,6 +105,10 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     weight, bias : Tensor or array (C,), optional
     running_mean, running_var : Tensor or array (C,)
         Optional in training.
+    residual : Tensor or array like x, optional
+        Added after scale and shift: the shortcut of a residual block.
+    activation : {None, "relu"}
+        Applied last, in the same pass.
     momentum : float in [0, 1]
         Weight of the new batch. NB: as in PyTorch; TensorFlow's momentum is one minus this.
 
@@ -115,28 +120,44 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     Raises
     ------
     ShapeError
-        For vectors that are not (C,), and in training for fewer than two values per channel, which have
-        no variance.
+        For vectors that are not (C,), a residual that is not of the shape of x, and in training for fewer
+        than two values per channel, which have no variance.
     ArgError
-        For missing statistics when not training, a negative eps, a momentum outside [0, 1].
+        For missing statistics when not training, a negative eps, a momentum outside [0, 1], another activation.
     """
     _check("batch_norm", x, eps, least=2)
     _check_vectors("batch_norm", x.shape[1], weight=weight, bias=bias, running_mean=running_mean,
                    running_var=running_var)
     if not 0 <= momentum <= 1:
         raise ArgError(f"batch_norm: momentum is {momentum!r}, expected a number in [0, 1]")
+    _check_ending(x, residual, activation)
     if not training:
-        return _with_running(x, weight, bias, running_mean, running_var, eps)
+        y, *running = _with_running(x, weight, bias, running_mean, running_var, eps)
+        return BatchNorm(_end(y, residual, activation), *running)
     axis = (0, *range(2, x.ndim))
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count == 1:
         raise ShapeError(f"batch_norm: x has shape {x.shape}, expected more than one value per channel in training")
     if count == 0:                                              # an empty batch teaches nothing
-        return BatchNorm(_affine(x, weight, bias), _plain(running_mean), _plain(running_var))
+        return BatchNorm(_end(_affine(x, weight, bias), residual, activation), _plain(running_mean),
+                         _plain(running_var))
     affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
     y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
-    return BatchNorm(y, _blend(running_mean, pivot + rest, momentum),
+    return BatchNorm(_end(y, residual, activation), _blend(running_mean, pivot + rest, momentum),
                      _blend(running_var, var * (count / (count - 1)), momentum))
+
+
+def _check_ending(x, residual, activation):
+    if activation not in (None, "relu"):
+        raise ArgError(f'batch_norm: activation is {activation!r}, expected None or "relu"')
+    if residual is not None and residual.shape != x.shape:
+        raise ShapeError(f"batch_norm: residual has shape {residual.shape}, expected {x.shape} like x")
+
+
+def _end(y, residual, activation):
+    """The residual added, then the activation."""
+    y = y if residual is None else y + residual
+    return y if activation is None else relu(y)
 
 
 def _with_running(x, weight, bias, running_mean, running_var, eps):

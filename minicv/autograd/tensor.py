@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
+from ..kernels.panels import own
 from .modes import state
 
 
@@ -235,6 +236,8 @@ class Tensor:
 
     def _wrote(self):
         self.version += 1
+        if self._array.ndim == 4:
+            own(self._array)             # what kernels prepared from a filter is out of date
         if self.node is not None:
             self.node.result_version += 1
 
