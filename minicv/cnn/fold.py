@@ -32,7 +32,7 @@ def fold_batch_norm(model, *inputs):
     """A copy of `model` in evaluation mode whose norms are part of the convolutions before them.
 
     Which convolution feeds which norm is not guessed from names but seen in one forward pass: a pair is folded
-    if the norm reads the result of that convolution, nothing else does, and both run once.
+    if the norm normalises the result of that convolution, nothing else reads it, and both run once.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ class _Trace:
     """Watches one forward pass: which norm reads the result of which convolution."""
 
     def __init__(self, model):
-        self.model, self.made, self.readers, self.calls, self.norm = model, {}, {}, {}, None
+        self.model, self.norm = model, None                                     # the norm that is running
+        self.made, self.readers, self.calls, self.normalised = {}, {}, {}, {}   # all by id
         self.handles = []
         for m in model.modules():
             if type(m) is Conv2d:
@@ -94,10 +95,10 @@ class _Trace:
                 handle.remove()
         found = []
         for y, conv in self.made.values():
-            readers = self.readers.get(id(y), set())
-            norm = next(iter(readers)) if len(readers) == 1 else None
-            if norm is not None and self.calls[id(norm)] == self.calls[id(conv)] == 1:
-                found.append((norm, conv))
+            norm, *others = self.readers.get(id(y), [None])
+            if norm is not None and not others and self.normalised[id(norm)] is y:
+                if self.calls[id(norm)] == self.calls[id(conv)] == 1:
+                    found.append((norm, conv))
         return found
 
     def _convolved(self, conv, inputs, y):
@@ -105,7 +106,7 @@ class _Trace:
         self.calls[id(conv)] = self.calls.get(id(conv), 0) + 1
 
     def _enter(self, norm, inputs):
-        self.norm = norm
+        self.norm, self.normalised[id(norm)] = norm, inputs[0]
         self.calls[id(norm)] = self.calls.get(id(norm), 0) + 1
 
     def _leave(self, norm, inputs, y):
@@ -114,4 +115,4 @@ class _Trace:
     def _op(self, op, inputs, settings, y):
         for x in inputs:
             if id(x) in self.made:
-                self.readers.setdefault(id(x), set()).add(self.norm)
+                self.readers.setdefault(id(x), []).append(self.norm)

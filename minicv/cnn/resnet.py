@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd.activation import relu
 from ..errors import ArgError
 from ..nn import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, Module, Sequential
 from ..nn.check import choice, integer
@@ -40,6 +39,7 @@ class Block(Module):
         Cardinality of the 3x3 convolution, and the width of a group where planes = 64.
     stride_in : "3x3" or "1x1"
     norm : function from a number of channels to a Module
+        It is called with `residual` and `activation`, as `BatchNorm2d`.
     rng : numpy Generator, int or None
     """
 
@@ -75,8 +75,8 @@ class BasicBlock(Block):
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, planes, I, J)."""
-        y = relu(self.bn1(self.conv1(x)))
-        return relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = self.bn1(self.conv1(x), activation="relu")
+        return self.bn2(self.conv2(y), residual=self.shortcut(x), activation="relu")
 
 
 class Bottleneck(Block):
@@ -100,9 +100,9 @@ class Bottleneck(Block):
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, 4 planes, I, J)."""
-        y = relu(self.bn1(self.conv1(x)))
-        y = relu(self.bn2(self.conv2(y)))
-        return relu(self.bn3(self.conv3(y)) + self.shortcut(x))
+        y = self.bn1(self.conv1(x), activation="relu")
+        y = self.bn2(self.conv2(y), activation="relu")
+        return self.bn3(self.conv3(y), residual=self.shortcut(x), activation="relu")
 
 
 class Spec(NamedTuple):
@@ -202,7 +202,7 @@ class ResNet(Module):
 
     def stem(self, x):
         """x (N, 3, H, W) -> the input of the first stage."""
-        y = relu(self.bn1(self.conv1(x)))
+        y = self.bn1(self.conv1(x), activation="relu")
         return y if self.maxpool is None else self.maxpool(y)
 
     def features(self, x):

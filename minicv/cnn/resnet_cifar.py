@@ -8,7 +8,6 @@ Departures: none; the zero channels lie on both sides of those of x, which the p
 
 import numpy as np
 
-from ..autograd.activation import relu
 from ..autograd.shape import pad
 from ..errors import ArgError
 from ..nn import BatchNorm2d, GlobalAvgPool2d, Linear, Module, Sequential
@@ -43,8 +42,8 @@ class CifarBlock(Module):
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, O, H / stride, W / stride)."""
-        y = relu(self.bn1(self.conv1(x)))
-        return relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = self.bn1(self.conv1(x), activation="relu")
+        return self.bn2(self.conv2(y), residual=self.shortcut(x), activation="relu")
 
 
 class CifarResNet(Module):
@@ -85,7 +84,7 @@ class CifarResNet(Module):
 
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""
-        y = relu(self.bn1(self.conv1(x)))
+        y = self.bn1(self.conv1(x), activation="relu")
         y = self.layer3(self.layer2(self.layer1(y)))
         return self.linear(self.avgpool(y))
 

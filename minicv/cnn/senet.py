@@ -27,7 +27,7 @@ class SEBasicBlock(BasicBlock):
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, planes, I, J)."""
-        y = relu(self.bn1(self.conv1(x)))
+        y = self.bn1(self.conv1(x), activation="relu")
         return relu(self.se(self.bn2(self.conv2(y))) + self.shortcut(x))
 
 
@@ -41,8 +41,8 @@ class SEBottleneck(Bottleneck):
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, 4 planes, I, J)."""
-        y = relu(self.bn1(self.conv1(x)))
-        y = relu(self.bn2(self.conv2(y)))
+        y = self.bn1(self.conv1(x), activation="relu")
+        y = self.bn2(self.conv2(y), activation="relu")
         return relu(self.se(self.bn3(self.conv3(y))) + self.shortcut(x))
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd.activation import relu
 from ..errors import ArgError
 from ..nn import BatchNorm2d, Dropout, GlobalAvgPool2d, Linear, Module, Sequential
 from ..nn.check import choice, integer
@@ -46,9 +45,9 @@ class WideBlock(Module):
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, O, H / stride, W / stride)."""
-        y = relu(self.bn1(x))
+        y = self.bn1(x, activation="relu")
         shortcut = x if self.convShortcut is None else self.convShortcut(y)
-        y = relu(self.bn2(self.conv1(y)))
+        y = self.bn2(self.conv1(y), activation="relu")
         return self.conv2(self.dropout(y)) + shortcut
 
 
@@ -109,7 +108,7 @@ class WideResNet(Module):
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""
         y = self.block3(self.block2(self.block1(self.conv1(x))))
-        return self.fc(self.avgpool(relu(self.bn1(y))))
+        return self.fc(self.avgpool(self.bn1(y, activation="relu")))
 
 
 def build(name, *, num_classes=10, rng=None, **options):

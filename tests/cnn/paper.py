@@ -24,7 +24,7 @@ def _parameter(self, data, requires_grad=True, dtype=None):
     self._array, self._requires_grad, self._grad, self.node, self.version = data, requires_grad, None, None, 0
 
 
-def _correlate(x, w, b=None, *, stride, padding, dilation, groups):
+def _correlate(x, w, b=None, *, stride, padding, dilation, **settings):
     size = [(n + sum(p) - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in
             zip(x.shape[2:], padding, dilation, w.shape[2:], stride, strict=True)]
     return nothing((x.shape[0], w.shape[0], *size))

@@ -75,6 +75,9 @@ class Net(nn.Module):
     (lambda net, x: net.n(net.a(x)) + net.m(net.a(x)), 2),                 # one convolution for two norms
     (lambda net, x: net.n(net.a(x)) + net.n(net.b(x)), 2),                 # one norm for two convolutions
     (lambda net, x: net.n(net.a(x) + 1), 2),                               # not the result itself
+    (lambda net, x: net.n(net.a(x), residual=net.b(x), activation="relu"), 1),
+    (lambda net, x: net.n(y := net.a(x), residual=y), 2),                  # normalised, and added
+    (lambda net, x: net.n(x, residual=net.a(x), activation="relu"), 2),    # only added
 ])
 def test_only_what_belongs_together_is_folded(function, left):
     net, x = fill(Net(function)), Tensor(image((2, 3, 6, 5)))
