@@ -38,6 +38,7 @@ class Block(Module):
     groups, group_width : int, default 1 and 64
         Cardinality of the 3x3 convolution, and the width of a group where planes = 64.
     stride_in : "3x3" or "1x1"
+        Of bottlenecks.
     norm : function from a number of channels to a Module
         It is called with `residual` and `activation`, as `BatchNorm2d`.
     rng : numpy Generator, int or None
@@ -167,6 +168,7 @@ class ResNet(Module):
                  rng=None):
         rng = np.random.default_rng(rng)
         integer("ResNet", "num_classes", num_classes, low=0)
+        choice("ResNet", "stride_in", stride_in, ("3x3", "1x1"))
         if len(widths) != 4 or len(spec.depths) != 4 or len(replace_stride_with_dilation) != 3:
             raise ArgError(f"ResNet: widths, depths, replace_stride_with_dilation have lengths {len(widths)}, "
                            f"{len(spec.depths)}, {len(replace_stride_with_dilation)}, expected 4, 4, 3")

@@ -66,8 +66,8 @@ class PatchEmbedding(Module):
         rank("PatchEmbedding", x, 4, "(N, C, H, W)")
         channels("PatchEmbedding", x, self.proj.in_channels)
         _fits("PatchEmbedding", x, self.patch_size)
-        y = self.proj(x)                                                              # (N, D, I, J)
-        return y.reshape(*y.shape[:2], -1).swapaxes(1, 2)
+        N, D, I, J = (y := self.proj(x)).shape
+        return y.reshape(N, D, I * J).swapaxes(1, 2)
 
     def grid(self, size):
         """(rows, columns) of patches in an image of `size` (H, W)."""

@@ -4,6 +4,8 @@ Shapes and strides of feature maps; dilation instead of stride computes the same
 scales make blocks identities; every network learns; activations stay channels-last; slips are refused.
 """
 
+import copy
+import pickle
 from functools import partial
 
 import numpy as np
@@ -80,6 +82,21 @@ def test_evaluation_is_per_image_and_writes_nothing(name):
     together, alone = net(Tensor(x)).data, np.concatenate([net(Tensor(x[i:i + 1])).data for i in range(3)])
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
     assert all(np.array_equal(a, before[k]) for k, a in net.state_dict().items())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_no_images_give_no_logits(name):
+    assert NETS[name]().eval()(Tensor(np.zeros((0, 3, 64, 64), np.float32))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_copies_and_pickles_compute_the_same_and_share_nothing(name):
+    net, x = NETS[name]().eval(), Tensor(batch(n=1)[0])
+    y = net(x).data
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(other(x).data, y)
+        nn.init.assign(other.parameters()[0], np.zeros(other.parameters()[0].shape))
+    np.testing.assert_array_equal(net(x).data, y)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -251,7 +268,8 @@ def test_channels_are_rounded_to_multiples_of_8_and_lose_at_most_a_tenth(channel
     (lambda: cnn.build("resnet19"), "name is 'resnet19'"),
     (lambda: cnn.resnet.build("vgg16"), "resnet.build: name is 'vgg16'"),
     (lambda: cnn.build("resnet18", stem="small"), "stem is 'small'"),
-    (lambda: cnn.build("resnet50", stride_in="2x2"), "stride_in is '2x2'"),
+    (lambda: cnn.build("resnet18", stride_in="2x2"), "ResNet: stride_in is '2x2'"),
+    (lambda: Bottleneck(8, 4, stride_in="2x2"), "Bottleneck: stride_in is '2x2'"),
     (lambda: cnn.build("resnet18", num_classes=-1), "num_classes is -1"),
     (lambda: cnn.build("resnet18", widths=(8, 8, 8)), "lengths 3, 4, 3"),
     (lambda: ResNet(Spec(BasicBlock, (1, 1, 1, 1), 32, 4)), "groups need a bottleneck"),

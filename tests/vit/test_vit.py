@@ -3,8 +3,10 @@
 The goldens were made by `tests/cnn/make_goldens.py` with timm 1.0.31 and torchvision 0.28 in float64.
 """
 
+import copy
 import json
 import pathlib
+import pickle
 
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ def test_the_network_computes_what_its_reference_computes(name, dtype, tolerance
 
 
 @pytest.mark.parametrize("name, parameters, millions", [
-    ("vit_ti_16", 5_717_416, 1258), ("vit_s_16", 22_050_664, 4608), ("vit_b_16", 86_567_656, 17564),
+    ("vit_ti_16", 5_717_416, 1253.7), ("vit_s_16", 22_050_664, 4598.9), ("vit_b_16", 86_567_656, 17564),
     ("vit_b_32", 88_224_232, 4409), ("vit_l_16", 304_326_632, 61555), ("vit_l_32", 306_535_400, 15380),
     ("vit_h_14", 632_045_800, 167_300)])
 def test_the_network_has_its_published_size(name, parameters, millions):
@@ -64,6 +66,16 @@ def test_one_step_against_the_gradient_lowers_the_loss():
     for p in net.parameters():
         nn.init.assign(p, p.data - 0.1 * loss.item() / square * p.grad.data)
     assert nn.cross_entropy(net(x), t).item() < loss.item()
+
+
+def test_no_images_give_no_logits():
+    assert small()(Tensor(np.zeros((0, 3, 16, 16), np.float32))).shape == (0, 4)
+
+
+def test_copies_and_pickles_compute_the_same():
+    net, x = fill(small()), Tensor(image((1, 3, 16, 16)))
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(other(x).data, net(x).data)
 
 
 def test_a_new_network_finds_all_classes_equally_likely():
