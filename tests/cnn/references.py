@@ -147,22 +147,27 @@ def exact(torch, model):
 
 
 def fill_torch(torch, model, dtype=np.float64):
-    """A PyTorch network in evaluation mode with hashed weights."""
-    model = exact(torch, model).eval().to(torch.float64 if dtype == np.float64 else torch.float32)
+    """A float64 PyTorch network in evaluation mode with hashed weights, rounded to `dtype`."""
+    model = exact(torch, model).eval().to(torch.float64)
     state = hashed_state({name: tuple(t.shape) for name, t in model.state_dict().items()})
-    model.load_state_dict({name: torch.tensor(a if a.dtype.kind != "f" else a.astype(dtype))
+    model.load_state_dict({name: torch.tensor(a.astype(dtype)) if a.dtype.kind == "f" else torch.tensor(a)
                            for name, a in state.items()})
     return model
 
 
 def differences(lib, pair, dtype):
-    """Largest difference of the logits, and of any gradient, relative to the largest value of each array."""
+    """Largest difference of the logits, and of any gradient, relative to the largest value of each array.
+
+    minicv computes in `dtype`, the reference in float64 from the same numbers. Two float32 programs may differ by
+    much more: where the sign of one activation is lost in rounding, gradients jump.
+    """
     theirs = fill_torch(lib.torch, pair.theirs(lib), dtype)
     translate = MAPS[pair.names] if pair.names else dict
+    state = {name: t.numpy() for name, t in theirs.state_dict().items()}
     ours = pair.ours().astype(dtype).eval()
-    ours.load_state_dict(translate({name: t.numpy() for name, t in theirs.state_dict().items()}))
+    ours.load_state_dict({name: a.astype(dtype) if a.dtype.kind == "f" else a for name, a in translate(state).items()})
     x = image(pair.shape, dtype)
-    (y, found), (expected, reference) = run(ours, x), run_torch(lib.torch, theirs, x)
+    (y, found), (expected, reference) = run(ours, x), run_torch(lib.torch, theirs, x.astype(np.float64))
     reference = translate(reference)
     assert found.keys() == reference.keys()
     relative = {name: np.abs(g - found[name]).max() / np.abs(g).max() for name, g in reference.items()}
