@@ -4,13 +4,15 @@
 """
 
 from ..nn.check import choice
-from . import alexnet, mobilenet, mobilenet_v3, resnet, resnet_cifar, senet, vgg, wide_resnet
+from . import alexnet, mobilenet, mobilenet_v3, resnet, resnet_cifar, senet, squeeze, vgg, wide_resnet
+from .finetune import freeze_batch_norm, train_only
+from .fold import fold_batch_norm
 
 FAMILIES = (alexnet, vgg, resnet, resnet_cifar, wide_resnet, senet, mobilenet, mobilenet_v3)
 VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
-__all__ = ["VARIANTS", "build", "alexnet", "mobilenet", "mobilenet_v3", "resnet", "resnet_cifar", "senet", "vgg",
-           "wide_resnet"]
+__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "mobilenet",
+           "mobilenet_v3", "resnet", "resnet_cifar", "senet", "squeeze", "vgg", "wide_resnet"]
 
 
 def build(name, *, rng=None, **options):

@@ -106,7 +106,7 @@ class _Trace:
         self.calls[id(conv)] = self.calls.get(id(conv), 0) + 1
 
     def _enter(self, norm, inputs):
-        self.norm, self.normalised[id(norm)] = norm, inputs[0]
+        self.norm, self.normalised[id(norm)] = norm, inputs[0] if inputs else None
         self.calls[id(norm)] = self.calls.get(id(norm), 0) + 1
 
     def _leave(self, norm, inputs, y):

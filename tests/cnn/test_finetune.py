@@ -78,6 +78,7 @@ class Net(nn.Module):
     (lambda net, x: net.n(net.a(x), residual=net.b(x), activation="relu"), 1),
     (lambda net, x: net.n(y := net.a(x), residual=y), 2),                  # normalised, and added
     (lambda net, x: net.n(x, residual=net.a(x), activation="relu"), 2),    # only added
+    (lambda net, x: net.n(x=net.a(x)), 2),                                 # out of sight of the hooks
 ])
 def test_only_what_belongs_together_is_folded(function, left):
     net, x = fill(Net(function)), Tensor(image((2, 3, 6, 5)))
