@@ -21,12 +21,14 @@ SIZES = {                              # parameters, multiply-adds in millions, 
     "resnext101_32x8d": (88_791_336, 16414, 224), "resnext101_64x4d": (83_455_272, 15460, 224),
     "wide_resnet50_2": (68_883_240, 11398, 224), "wide_resnet101_2": (126_886_696, 22750, 224),
     "seresnet18": (11_779_624, 1815, 224), "seresnet50": (28_088_024, 4092, 224),
+    "seresnet34": (21_960_416, 3663.9, 224), "seresnet101": (49_326_872, 7806.1, 224),
+    "seresnet152": (66_821_848, 11520.2, 224),
     "seresnext50_32x4d": (27_559_896, 4230, 224), "seresnext101_32x4d": (48_955_416, 7970, 224),
     "senet154": (115_088_984, 20688, 224),
     "resnet20_cifar": (269_722, 40.6, 32), "resnet32_cifar": (464_154, 68.9, 32), "resnet44_cifar": (658_586, 97.2, 32),
     "resnet56_cifar": (853_018, 125.5, 32), "resnet110_cifar": (1_727_962, 252.9, 32),
     "wrn_28_10": (36_479_194, 5243, 32), "wrn_16_8": (10_961_370, 1548, 32), "wrn_40_4": (8_949_210, 1299, 32),
-    "wrn_16_1": (175_066, 26.66, 32),
+    "wrn_16_1": (175_066, 26.66, 32), "wrn_10_2": (303_706, 44.48, 32), "wrn_22_8": (17_158_106, 2454.1, 32),
     "mobilenet_v1": (4_231_976, 568.7, 224), "mobilenet_v2": (3_504_872, 300.8, 224),
     "mobilenet_v3_large": (5_483_032, 216.6, 224), "mobilenet_v3_small": (2_542_856, 56.5, 224),
     "alexnet": (61_100_840, 714, 224), "vgg16": (138_357_544, 15470, 224), "vgg11": (132_863_336, 7609, 224),
@@ -40,6 +42,10 @@ def test_the_network_has_its_published_size(name):
     found = size(lambda: cnn.build(name), (1, 3, side, side))
     assert found[0] == parameters
     assert found[1] == pytest.approx(1e6 * millions, rel=0.01)
+
+
+def test_no_variant_is_without_a_gate():
+    assert set(cnn.VARIANTS) - set(SIZES) == {"alexnet_2012"}                    # has its formula below
 
 
 def test_counting_without_memory_counts_what_really_happens():
