@@ -175,8 +175,9 @@ def differences(lib, pair, dtype):
 
 
 def multiply_adds(torch, model, shape):
-    """What PyTorch counts for convolutions and matrix products."""
+    """What PyTorch counts for convolutions and matrix products; fused attention is invisible to its counter."""
     from torch.utils.flop_counter import FlopCounterMode
+    torch.backends.mha.set_fastpath_enabled(False)
     plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     with torch.no_grad(), FlopCounterMode(display=False) as counter, plain:
         model(torch.zeros(shape))
