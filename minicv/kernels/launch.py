@@ -63,10 +63,12 @@ def kernel(*, twin, out, parallel=True, vector=False, allow=""):
     return wrap
 
 
-def part(function):
-    """A function that kernels call: compiled into each of them."""
+def part(function=None, *, allow=""):
+    """A function that kernels call: compiled into each of them. `allow` as in `kernel`, for its own arithmetic."""
+    if function is None:
+        return lambda function: part(function, allow=allow)
     numba = load_numba()
-    return function if numba is None else numba.njit(function)
+    return function if numba is None else numba.njit(function, fastmath=set(allow.split()) or False)
 
 
 class Kernel:
