@@ -27,7 +27,6 @@ import numpy as np
 from . import cache, threads
 
 SERIAL_ELEMENTS = 32768             # fewer for each thread are not worth starting it
-RELAXED = {"reassoc", "contract", "nsz"}
 
 _kernels = {}
 _examples = []
@@ -36,7 +35,7 @@ _pool = None
 _forked = False
 
 
-def kernel(*, twin, out, parallel=True, vector=False, relaxed=False):
+def kernel(*, twin, out, parallel=True, vector=False, allow=""):
     """Make a kernel of a loop.
 
     Parameters
@@ -52,29 +51,32 @@ def kernel(*, twin, out, parallel=True, vector=False, relaxed=False):
     vector : bool
         Whether the body holds vector code (`simd`), which runs compiled only; without the compiler
         the twin takes its place.
-    relaxed : bool
-        Whether sums may be taken in another order and a b + c rounded once, without which a sum is no
-        vector loop. NaN and infinity keep their meaning.
+    allow : str
+        What the compiler may do for speed: "contract" rounds a b + c once, "reassoc" takes sums in another
+        order, without which a sum is no vector loop (it also turns s + (x - m) into (s + x) - m). NaN and
+        infinity always keep their meaning.
     """
     def wrap(body):
-        made = Kernel(body, twin, out.split(), parallel, vector, relaxed)
+        made = Kernel(body, twin, out.split(), parallel, vector, allow)
         _kernels[f"{body.__module__.split('.')[-1]}.{body.__name__}"] = made
         return made
     return wrap
 
 
-def part(function):
-    """A function that kernels call: compiled into each of them."""
+def part(function=None, *, allow=""):
+    """A function that kernels call: compiled into each of them. `allow` as in `kernel`, for its own arithmetic."""
+    if function is None:
+        return lambda function: part(function, allow=allow)
     numba = load_numba()
-    return function if numba is None else numba.njit(function)
+    return function if numba is None else numba.njit(function, fastmath=set(allow.split()) or False)
 
 
 class Kernel:
     """A loop, its compiled form and its NumPy twin."""
 
-    def __init__(self, body, twin, out, parallel=True, vector=False, relaxed=False):
+    def __init__(self, body, twin, out, parallel=True, vector=False, allow=""):
         self.body, self.twin, self.parallel, self.vector = body, twin, parallel, vector
-        self.fastmath = RELAXED if relaxed else False
+        self.fastmath = set(allow.split()) or False
         self.__name__, self.__doc__ = body.__name__, body.__doc__
         names = list(inspect.signature(body).parameters)[2 * parallel:]
         self.outputs = [names.index(name) for name in out]
