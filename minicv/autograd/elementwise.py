@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ..errors import ArgError
-from ..kernels import special
+from ..kernels import elementary, special
 from ..kernels.layout import room
 from .op import array, op
 
@@ -186,6 +186,10 @@ def floor(x):
 @op
 def exp(x):
     """e ** x."""
+    return elementary.compute("exp", _exp, x)
+
+
+def _exp(x):
     with np.errstate(over="ignore"):
         return np.exp(x, out=room(x))
 
@@ -311,7 +315,7 @@ arctan2.vjp(lambda g, y, a, b: g * _over_square_norm(b, a, b),
 @op
 def tanh(x):
     """Hyperbolic tangent."""
-    return np.tanh(x, out=room(x))
+    return elementary.compute("tanh", np.tanh, x)
 
 
 @op
@@ -321,6 +325,10 @@ def sigmoid(x):
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
+    return elementary.compute("sigmoid", _sigmoid, x)
+
+
+def _sigmoid(x):
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(0.0 - x))
 
@@ -328,6 +336,10 @@ def sigmoid(x):
 @op
 def softplus(x):
     """log(1 + e ** x) = max(x, 0) + log(1 + e ** -|x|), which cannot overflow."""
+    return elementary.compute("softplus", _softplus, x)
+
+
+def _softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(0.0 - np.abs(x)))
 
 
@@ -337,7 +349,9 @@ def erf(x):
     return special.erf(x)
 
 
-tanh.vjp(lambda g, y, x: g * (1.0 - y * y), saves=("y",))
-sigmoid.vjp(lambda g, y, x: g * (y * (1.0 - y)), saves=("y",))
-softplus.vjp(lambda g, y, x: g * sigmoid(x))
+# `compute` takes the loop for arrays, and the formula for Tensors, where the rule itself is recorded.
+tanh.vjp(lambda g, y, x: elementary.compute("tanh_slope", lambda g, y: g * (1.0 - y * y), g, y), saves=("y",))
+sigmoid.vjp(lambda g, y, x: elementary.compute("sigmoid_slope", lambda g, y: g * (y * (1.0 - y)), g, y),
+            saves=("y",))
+softplus.vjp(lambda g, y, x: elementary.compute("softplus_slope", lambda g, x: g * sigmoid(x), g, x))
 erf.vjp(lambda g, y, x: g * (2 / math.sqrt(math.pi) * exp(-(x * x))))

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import ArgError, DTypeError, ShapeError
 from ..kernels import normalize as kernels
 from ..kernels.windows import pair
+from .activation import relu
 from .conv import check_image
 from .elementwise import rsqrt, sqrt, where
 from .engine import sum_to
@@ -38,17 +39,30 @@ def normalize(x, weight=None, bias=None, *, axis, eps=1e-5):
     A constant gives exactly 0 (before the bias); mean >> standard deviation costs no digits.
     Aux: a pivot, the mean less the pivot, and the variance, float64, with `axis` at size 1.
     """
-    _check("normalize", x, eps)
-    axes = _axes("normalize", axis, x.ndim)
+    return _normalized("normalize", x, weight, bias, None, axis, eps, relu=False)
+
+
+def _normalized(function, x, weight, bias, residual, axis, eps, relu):
+    _check(function, x, eps)
+    axes = _axes(function, axis, x.ndim)
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     for name, a in (("weight", weight), ("bias", bias)):
         if a is not None and not _fits(a.shape, kept):
-            raise ShapeError(f"normalize: {name} has shape {a.shape}, expected one that broadcasts to {kept}")
-    x = x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None)), copy=False)
+            raise ShapeError(f"{function}: {name} has shape {a.shape}, expected one that broadcasts to {kept}")
+    if residual is not None and residual.shape != x.shape:
+        raise ShapeError(f"{function}: residual has shape {residual.shape}, expected {x.shape} like x")
+    dtype = np.result_type(*(a for a in (x, weight, bias, residual) if a is not None))
+    x, residual = (None if a is None else a.astype(dtype, copy=False) for a in (x, residual))
     if not x.size:
         return x.copy(order="K"), (None, None, None)
-    y, *statistics = kernels.normalize(x, axes, eps=eps, weight=weight, bias=bias)
+    y, *statistics = kernels.normalize(x, axes, eps=eps, weight=weight, bias=bias, residual=residual, relu=relu)
     return y, tuple(statistics)
+
+
+@op(aux=True)
+def normalize_relu(x, weight=None, bias=None, residual=None, *, axis, eps=1e-5):
+    """relu(normalize(x, weight, bias) + residual) in one pass; the residual, if given, has the shape of x."""
+    return _normalized("normalize_relu", x, weight, bias, residual, axis, eps, relu=True)
 
 
 def _normalize_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
@@ -58,9 +72,26 @@ def _normalize_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
         gx, sum_g, sum_gy = _gradients_of_ops(g, x, weight, axis, eps)
     else:
         axes = _axes("normalize", axis, x.ndim)
-        gx, sum_g, sum_gy = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight)
-    return [gx, *(sum_to(s, shape=a.shape) if need else None
-                  for s, a, need in zip((sum_gy, sum_g), (weight, bias), needs[1:], strict=False))]
+        gx, sum_g, sum_gy, _ = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight)
+    return [gx, *_affine_gradients(sum_gy, sum_g, weight, bias, needs)]
+
+
+def _normalize_relu_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
+    """As before with g where y > 0, which is also the gradient of the residual."""
+    x, weight, bias, residual = (*inputs, None, None, None)[:4]
+    if aux[0] is None:
+        g = g * (array(y) > 0)
+        gx, sum_g, sum_gy = _gradients_of_ops(g, x, weight, axis, eps)
+    else:
+        axes = _axes("normalize_relu", axis, x.ndim)
+        gx, sum_g, sum_gy, g = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight, y=y,
+                                                       residual=residual is not None)
+    return [gx, *_affine_gradients(sum_gy, sum_g, weight, bias, needs), g][:len(inputs)]
+
+
+def _affine_gradients(sum_gy, sum_g, weight, bias, needs):
+    return [sum_to(s, shape=a.shape) if need else None
+            for s, a, need in zip((sum_gy, sum_g), (weight, bias), needs[1:], strict=False)]
 
 
 def _gradients_of_ops(g, x, weight, axis, eps):
@@ -77,6 +108,7 @@ def _gradients_of_ops(g, x, weight, axis, eps):
 
 
 normalize.vjp_all(_normalize_rule, saves=("x", "weight"))
+normalize_relu.vjp_all(_normalize_relu_rule, saves=("x", "weight", "y"))
 
 
 # The family -----------------------------------------------------------------------------------------
@@ -90,9 +122,9 @@ class BatchNorm(NamedTuple):
     running_var: object
 
 
-def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, training=False,
-               momentum=0.1, eps=1e-5):
-    """y = weight (x - mean) / sqrt(var + eps) + bias per channel, over batch and positions.
+def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, residual=None, activation=None,
+               training=False, momentum=0.1, eps=1e-5):
+    """y = act(weight (x - mean) / sqrt(var + eps) + bias + residual) per channel, over batch and positions.
 
     In training, mean and variance are those of the batch (variance with 1/n) and the result carries the
     new running statistics, ``(1 - momentum) running + momentum batch`` (variance with 1/(n-1)), for the
@@ -104,6 +136,10 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     weight, bias : Tensor or array (C,), optional
     running_mean, running_var : Tensor or array (C,)
         Optional in training.
+    residual : Tensor or array like x, optional
+        Added after scale and shift: the shortcut of a residual block.
+    activation : {None, "relu"}
+        Applied last, in the same pass.
     momentum : float in [0, 1]
         Weight of the new batch. NB: as in PyTorch; TensorFlow's momentum is one minus this.
 
@@ -115,39 +151,88 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     Raises
     ------
     ShapeError
-        For vectors that are not (C,), and in training for fewer than two values per channel, which have
-        no variance.
+        For vectors that are not (C,), a residual that is not of the shape of x, and in training for fewer
+        than two values per channel, which have no variance.
     ArgError
-        For missing statistics when not training, a negative eps, a momentum outside [0, 1].
+        For missing statistics when not training, a negative eps, a momentum outside [0, 1], another activation.
     """
     _check("batch_norm", x, eps, least=2)
     _check_vectors("batch_norm", x.shape[1], weight=weight, bias=bias, running_mean=running_mean,
                    running_var=running_var)
     if not 0 <= momentum <= 1:
         raise ArgError(f"batch_norm: momentum is {momentum!r}, expected a number in [0, 1]")
+    _check_ending(x, residual, activation)
     if not training:
-        return _with_running(x, weight, bias, running_mean, running_var, eps)
+        return _with_running(x, weight, bias, running_mean, running_var, residual, activation, eps)
     axis = (0, *range(2, x.ndim))
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count == 1:
         raise ShapeError(f"batch_norm: x has shape {x.shape}, expected more than one value per channel in training")
     if count == 0:                                              # an empty batch teaches nothing
-        return BatchNorm(_affine(x, weight, bias), _plain(running_mean), _plain(running_var))
+        return BatchNorm(_end(_affine(x, weight, bias), residual, activation), _plain(running_mean),
+                         _plain(running_var))
     affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
-    y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
+    if activation is None:
+        y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
+        y = y if residual is None else y + residual
+    else:
+        y, (pivot, rest, var) = normalize_relu.with_aux(x, *affine, residual, axis=axis, eps=eps)
     return BatchNorm(y, _blend(running_mean, pivot + rest, momentum),
                      _blend(running_var, var * (count / (count - 1)), momentum))
 
 
-def _with_running(x, weight, bias, running_mean, running_var, eps):
+def _check_ending(x, residual, activation):
+    if activation not in (None, "relu"):
+        raise ArgError(f'batch_norm: activation is {activation!r}, expected None or "relu"')
+    if residual is not None and residual.shape != x.shape:
+        raise ShapeError(f"batch_norm: residual has shape {residual.shape}, expected {x.shape} like x")
+
+
+def _end(y, residual, activation):
+    """The residual added, then the activation."""
+    y = y if residual is None else y + residual
+    return y if activation is None else relu(y)
+
+
+def _with_running(x, weight, bias, running_mean, running_var, residual, activation, eps):
     if running_mean is None or running_var is None:
         raise ArgError("batch_norm: running_mean or running_var is None, expected arrays when not training")
-    m, v = _plain(running_mean), _plain(running_var)
+    mean, var = _plain(running_mean), _plain(running_var)
+    y = normalize_with(x, weight, bias, residual, mean=mean, var=var, eps=eps, relu=activation is not None)
+    return BatchNorm(y, mean, var)
+
+
+@op
+def normalize_with(x, weight=None, bias=None, residual=None, *, mean, var, eps=1e-5, relu=False):
+    """act(weight (x - mean) / sqrt(var + eps) + bias + residual) with constants `mean` and `var` in one pass.
+
+    x and residual (N, C, ...); weight, bias, mean, var (C,). The activation is relu or none.
+    """
+    dtype = np.result_type(*(a for a in (x, weight, bias, residual) if a is not None))
+    x, residual = (None if a is None else a.astype(dtype, copy=False) for a in (x, residual))
+    if not x.size:
+        return x.copy(order="K")
     shape = _per_channel(x)
-    scale = kernels.inverse_std(v.astype(np.float64), eps).astype(x.dtype)
-    scale = scale if weight is None else weight * scale
-    y = (x - m.reshape(shape).astype(x.dtype)) * scale.reshape(shape)
-    return BatchNorm(_affine(y, None, bias), m, v)
+    weight, bias = (None if a is None else a.reshape(shape) for a in (weight, bias))
+    return kernels.normalize_given(x, (0, *range(2, x.ndim)), mean.reshape(shape), var.reshape(shape), eps=eps,
+                                   weight=weight, bias=bias, residual=residual, relu=relu)
+
+
+def _normalize_with_rule(g, y, inputs, needs, *, mean, var, eps=1e-5, relu=False):
+    """The map is affine: gx = g weight / sqrt(var + eps), with g where y > 0."""
+    x, weight, bias, _ = (*inputs, None, None, None)[:4]
+    needs, shape, axes = (*needs, False, False, False)[:4], _per_channel(x), (0, *range(2, x.ndim))
+    g = g * (array(y) > 0) if relu else g
+    inverse = kernels.inverse_std(var.astype(np.float64), eps).astype(x.dtype)
+    scale = (inverse if weight is None else weight * inverse).reshape(shape)
+    gw = None
+    if needs[1]:
+        z = (x - mean.reshape(shape).astype(x.dtype)) * inverse.reshape(shape)
+        gw = sum(g * z, axis=axes)
+    return [g * scale if needs[0] else None, gw, sum(g, axis=axes) if needs[2] else None, g][:len(inputs)]
+
+
+normalize_with.vjp_all(_normalize_with_rule, saves=("x", "weight", "y"))
 
 
 def _plain(a):

@@ -5,7 +5,8 @@ Scores are rows of `room` numbers, S rounded up to whole rows of the tile.
 
 import numpy as np
 
-from .launch import kernel, load_numba, subroutine
+from .launch import kernel, load_numba
+from .launch import part as subroutine
 
 if load_numba() is not None:
     from .simd import call

@@ -5,7 +5,8 @@
 
 import numpy as np
 
-from .launch import kernel, load_numba, subroutine
+from .launch import kernel, load_numba
+from .launch import part as subroutine
 from .winograd import matrix
 
 if load_numba() is not None:
