@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
+from ..kernels import layer
 from ..kernels import normalize as kernels
 from ..kernels.windows import pair
 from .activation import relu
@@ -275,9 +276,36 @@ def layer_norm(x, weight=None, bias=None, *, axes=-1, eps=1e-5):
     for name, a in (("weight", weight), ("bias", bias)):
         if a is not None and a.shape != sizes:
             raise ShapeError(f"layer_norm: {name} has shape {a.shape}, expected {sizes} for axes {axes} of x {x.shape}")
+    return normalize_items(x, *(None if a is None else a.reshape(full) for a in (weight, bias)), axes=axes, eps=eps)
+
+
+@op(aux=True)
+def normalize_items(x, weight=None, bias=None, *, axes, eps=1e-5):
+    """`layer_norm` with weight and bias of the shape of x, all but `axes` (a tuple, counted from 0) at size 1."""
+    dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
+    x = x.astype(dtype, copy=False)
+    rows = layer.items(x, axes)
+    if rows is not None:
+        return layer.normalize_items(rows, x, axes, eps=eps, weight=weight, bias=bias)
     y = normalize(x, axis=axes, eps=eps)
-    y = y if weight is None else y * weight.reshape(full)
-    return y if bias is None else y + bias.reshape(full)
+    y = y if weight is None else y * weight
+    return (y if bias is None else y + bias).astype(dtype, copy=False), (None, None, None)
+
+
+def _normalize_items_rule(g, y, inputs, needs, *, axes, eps=1e-5, aux):
+    """Equation (2) with h = weight g in place of g; the gradients of weight and bias sum g y and g over items."""
+    x, weight, bias = (*inputs, None, None)[:3]
+    if aux[0] is not None:
+        x = x.astype(g.dtype, copy=False)
+        gx, gw, gb = layer.normalize_items_input(layer.items(x, axes), g, x, axes, *aux, weight=weight)
+    else:
+        gx, _, _ = _gradients_of_ops(g if weight is None else g * weight, x, None, axes, eps)
+        gw, gb = g * normalize(x, axis=axes, eps=eps) if weight is not None else None, g
+    return [gx, *(sum_to(s, shape=a.shape) if need else None
+                  for s, a, need in zip((gw, gb), (weight, bias), needs[1:], strict=False))]
+
+
+normalize_items.vjp_all(_normalize_items_rule, saves=("x", "weight"))
 
 
 def instance_norm(x, weight=None, bias=None, *, eps=1e-5):

@@ -38,8 +38,8 @@ class _BatchNorm(Module):
             raise ShapeError(f"{where}: x has shape {x.shape}, expected {self.layout}")
         channels(where, x, self.num_features, layout=self.layout)
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-                                      residual=residual, activation=activation, training=self.training, momentum=self._weight_of_batch(),
-                                      eps=self.eps)
+                                      residual=residual, activation=activation, training=self.training,
+                                      momentum=self._weight_of_batch(), eps=self.eps)
         if self.training and x.size:
             self._remember(mean, var)
         return y
