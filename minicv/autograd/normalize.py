@@ -1,13 +1,6 @@
 """Normalisation: subtract a mean, divide by a standard deviation, scale and shift.
 
-One op, `normalize`, serves batch, layer, instance and group normalisation, which differ only in the axes
-they average over. With n values x_k, mean m and variance v = 1/n sum (x_k - m)^2,
-
-    y = (x - m) / sqrt(v + eps)                                                                     (1)
-    gx = (g - mean(g) - y mean(g y)) / sqrt(v + eps)                                                (2)
-
-where (2) follows from dm/dx_k = 1/n and dv/dx_k = 2 (x_k - m) / n: the gradient loses its component along
-the constant and along y, the two directions in which y cannot change.
+All but the local response are one op, `normalize`, or a relative of it; see `standardize`.
 
 References: Ioffe and Szegedy, ICML 2015; Ba et al., 2016 (layer); Ulyanov et al., 2016 (instance);
 Wu and He, ECCV 2018 (group); Krizhevsky et al., NIPS 2012, section 3.3 (local response).
@@ -19,98 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
-from ..kernels import layer
-from ..kernels import normalize as kernels
 from ..kernels.windows import pair
 from .activation import relu
 from .conv import check_image
-from .elementwise import rsqrt, sqrt, where
-from .engine import sum_to
+from .elementwise import sqrt, where
 from .op import array, op
-from .reduce import mean, sum
-
-# The op ---------------------------------------------------------------------------------------------
-
-
-@op(aux=True)
-def normalize(x, weight=None, bias=None, *, axis, eps=1e-5):
-    """weight (x - m) / sqrt(v + eps) + bias over `axis` (int or tuple).
-
-    Weight and bias, if given, broadcast to the statistics: the shape of x with `axis` at size 1.
-    A constant gives exactly 0 (before the bias); mean >> standard deviation costs no digits.
-    Aux: a pivot, the mean less the pivot, and the variance, float64, with `axis` at size 1.
-    """
-    return _normalized("normalize", x, weight, bias, None, axis, eps, relu=False)
-
-
-def _normalized(function, x, weight, bias, residual, axis, eps, relu):
-    _check(function, x, eps)
-    axes = _axes(function, axis, x.ndim)
-    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
-    for name, a in (("weight", weight), ("bias", bias)):
-        if a is not None and not _fits(a.shape, kept):
-            raise ShapeError(f"{function}: {name} has shape {a.shape}, expected one that broadcasts to {kept}")
-    if residual is not None and residual.shape != x.shape:
-        raise ShapeError(f"{function}: residual has shape {residual.shape}, expected {x.shape} like x")
-    dtype = np.result_type(*(a for a in (x, weight, bias, residual) if a is not None))
-    x, residual = (None if a is None else a.astype(dtype, copy=False) for a in (x, residual))
-    if not x.size:
-        return x.copy(order="K"), (None, None, None)
-    y, *statistics = kernels.normalize(x, axes, eps=eps, weight=weight, bias=bias, residual=residual, relu=relu)
-    return y, tuple(statistics)
-
-
-@op(aux=True)
-def normalize_relu(x, weight=None, bias=None, residual=None, *, axis, eps=1e-5):
-    """relu(normalize(x, weight, bias) + residual) in one pass; the residual, if given, has the shape of x."""
-    return _normalized("normalize_relu", x, weight, bias, residual, axis, eps, relu=True)
-
-
-def _normalize_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
-    """Equation (2), with g weight in place of g, in one pass on arrays or with ops where it is recorded."""
-    x, weight, bias = (*inputs, None, None)[:3]
-    if aux[0] is None:
-        gx, sum_g, sum_gy = _gradients_of_ops(g, x, weight, axis, eps)
-    else:
-        axes = _axes("normalize", axis, x.ndim)
-        gx, sum_g, sum_gy, _ = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight)
-    return [gx, *_affine_gradients(sum_gy, sum_g, weight, bias, needs)]
-
-
-def _normalize_relu_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
-    """As before with g where y > 0, which is also the gradient of the residual."""
-    x, weight, bias, residual = (*inputs, None, None, None)[:4]
-    if aux[0] is None:
-        g = g * (array(y) > 0)
-        gx, sum_g, sum_gy = _gradients_of_ops(g, x, weight, axis, eps)
-    else:
-        axes = _axes("normalize_relu", axis, x.ndim)
-        gx, sum_g, sum_gy, g = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight, y=y,
-                                                       residual=residual is not None)
-    return [gx, *_affine_gradients(sum_gy, sum_g, weight, bias, needs), g][:len(inputs)]
-
-
-def _affine_gradients(sum_gy, sum_g, weight, bias, needs):
-    return [sum_to(s, shape=a.shape) if need else None
-            for s, a, need in zip((sum_gy, sum_g), (weight, bias), needs[1:], strict=False)]
-
-
-def _gradients_of_ops(g, x, weight, axis, eps):
-    """Gradient in x, sum of g, sum of g y."""
-    if not x.size:
-        return g, sum(g, axis=axis, keepdims=True), sum(g, axis=axis, keepdims=True)
-    d = x - mean(x, axis=axis, keepdims=True)
-    inverse = rsqrt(mean(d * d, axis=axis, keepdims=True) + eps)
-    y = d * inverse
-    sums = sum(g, axis=axis, keepdims=True), sum(g * y, axis=axis, keepdims=True)
-    g = g if weight is None else g * weight
-    along_y = y * mean(g * y, axis=axis, keepdims=True)
-    return inverse * (g - mean(g, axis=axis, keepdims=True) - along_y), *sums
-
-
-normalize.vjp_all(_normalize_rule, saves=("x", "weight"))
-normalize_relu.vjp_all(_normalize_relu_rule, saves=("x", "weight", "y"))
-
+from .reduce import sum
+from .standardize import (
+    check,
+    check_axes,
+    normalize,
+    normalize_items,
+    normalize_relu,
+    normalize_with,
+    per_channel,
+)
 
 # The family -----------------------------------------------------------------------------------------
 
@@ -157,7 +73,7 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     ArgError
         For missing statistics when not training, a negative eps, a momentum outside [0, 1], another activation.
     """
-    _check("batch_norm", x, eps, least=2)
+    check("batch_norm", x, eps, least=2)
     _check_vectors("batch_norm", x.shape[1], weight=weight, bias=bias, running_mean=running_mean,
                    running_var=running_var)
     if not 0 <= momentum <= 1:
@@ -172,7 +88,7 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     if count == 0:                                              # an empty batch teaches nothing
         return BatchNorm(_end(_affine(x, weight, bias), residual, activation), _plain(running_mean),
                          _plain(running_var))
-    affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
+    affine = [None if a is None else a.reshape(per_channel(x)) for a in (weight, bias)]
     if activation is None:
         y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
         y = y if residual is None else y + residual
@@ -201,39 +117,6 @@ def _with_running(x, weight, bias, running_mean, running_var, residual, activati
     mean, var = _plain(running_mean), _plain(running_var)
     y = normalize_with(x, weight, bias, residual, mean=mean, var=var, eps=eps, relu=activation is not None)
     return BatchNorm(y, mean, var)
-
-
-@op
-def normalize_with(x, weight=None, bias=None, residual=None, *, mean, var, eps=1e-5, relu=False):
-    """act(weight (x - mean) / sqrt(var + eps) + bias + residual) with constants `mean` and `var` in one pass.
-
-    x and residual (N, C, ...); weight, bias, mean, var (C,). The activation is relu or none.
-    """
-    dtype = np.result_type(*(a for a in (x, weight, bias, residual) if a is not None))
-    x, residual = (None if a is None else a.astype(dtype, copy=False) for a in (x, residual))
-    if not x.size:
-        return x.copy(order="K")
-    shape = _per_channel(x)
-    weight, bias = (None if a is None else a.reshape(shape) for a in (weight, bias))
-    return kernels.normalize_given(x, (0, *range(2, x.ndim)), mean.reshape(shape), var.reshape(shape), eps=eps,
-                                   weight=weight, bias=bias, residual=residual, relu=relu)
-
-
-def _normalize_with_rule(g, y, inputs, needs, *, mean, var, eps=1e-5, relu=False):
-    """The map is affine: gx = g weight / sqrt(var + eps), with g where y > 0."""
-    x, weight, bias, _ = (*inputs, None, None, None)[:4]
-    needs, shape, axes = (*needs, False, False, False)[:4], _per_channel(x), (0, *range(2, x.ndim))
-    g = g * (array(y) > 0) if relu else g
-    inverse = kernels.inverse_std(var.astype(np.float64), eps).astype(x.dtype)
-    scale = (inverse if weight is None else weight * inverse).reshape(shape)
-    gw = None
-    if needs[1]:
-        z = (x - mean.reshape(shape).astype(x.dtype)) * inverse.reshape(shape)
-        gw = sum(g * z, axis=axes)
-    return [g * scale if needs[0] else None, gw, sum(g, axis=axes) if needs[2] else None, g][:len(inputs)]
-
-
-normalize_with.vjp_all(_normalize_with_rule, saves=("x", "weight", "y"))
 
 
 def _plain(a):
@@ -269,43 +152,14 @@ def layer_norm(x, weight=None, bias=None, *, axes=-1, eps=1e-5):
     ------
     ShapeError, DTypeError, ArgError
     """
-    _check("layer_norm", x, eps)
-    axes = _axes("layer_norm", axes, x.ndim)
+    check("layer_norm", x, eps)
+    axes = check_axes("layer_norm", axes, x.ndim)
     sizes = tuple(x.shape[a] for a in axes)
     full = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
     for name, a in (("weight", weight), ("bias", bias)):
         if a is not None and a.shape != sizes:
             raise ShapeError(f"layer_norm: {name} has shape {a.shape}, expected {sizes} for axes {axes} of x {x.shape}")
     return normalize_items(x, *(None if a is None else a.reshape(full) for a in (weight, bias)), axes=axes, eps=eps)
-
-
-@op(aux=True)
-def normalize_items(x, weight=None, bias=None, *, axes, eps=1e-5):
-    """`layer_norm` with weight and bias of the shape of x, all but `axes` (a tuple, counted from 0) at size 1."""
-    dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
-    x = x.astype(dtype, copy=False)
-    rows = layer.items(x, axes)
-    if rows is not None:
-        return layer.normalize_items(rows, x, axes, eps=eps, weight=weight, bias=bias)
-    y = normalize(x, axis=axes, eps=eps)
-    y = y if weight is None else y * weight
-    return (y if bias is None else y + bias).astype(dtype, copy=False), (None, None, None)
-
-
-def _normalize_items_rule(g, y, inputs, needs, *, axes, eps=1e-5, aux):
-    """Equation (2) with h = weight g in place of g; the gradients of weight and bias sum g y and g over items."""
-    x, weight, bias = (*inputs, None, None)[:3]
-    if aux[0] is not None:
-        x = x.astype(g.dtype, copy=False)
-        gx, gw, gb = layer.normalize_items_input(layer.items(x, axes), g, x, axes, *aux, weight=weight)
-    else:
-        gx, _, _ = _gradients_of_ops(g if weight is None else g * weight, x, None, axes, eps)
-        gw, gb = g * normalize(x, axis=axes, eps=eps) if weight is not None else None, g
-    return [gx, *(sum_to(s, shape=a.shape) if need else None
-                  for s, a, need in zip((gw, gb), (weight, bias), needs[1:], strict=False))]
-
-
-normalize_items.vjp_all(_normalize_items_rule, saves=("x", "weight"))
 
 
 def instance_norm(x, weight=None, bias=None, *, eps=1e-5):
@@ -317,11 +171,11 @@ def instance_norm(x, weight=None, bias=None, *, eps=1e-5):
         Also for images of a single pixel, whose variance is always 0.
     """
     check_image("instance_norm", "x", x)
-    _check("instance_norm", x, eps, least=4)
+    check("instance_norm", x, eps, least=4)
     _check_vectors("instance_norm", x.shape[1], weight=weight, bias=bias)
     if x.shape[2] * x.shape[3] < 2:
         raise ShapeError(f"instance_norm: x has shape {x.shape}, expected more than one pixel")
-    affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
+    affine = [None if a is None else a.reshape(per_channel(x)) for a in (weight, bias)]
     return normalize(x, *affine, axis=(2, 3), eps=eps)
 
 
@@ -339,7 +193,7 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
     ------
     ShapeError, DTypeError, ArgError
     """
-    _check("group_norm", x, eps, least=2)
+    check("group_norm", x, eps, least=2)
     groups, _ = pair("group_norm", "groups", groups)
     N, C = x.shape[:2]
     if C % groups:
@@ -350,14 +204,9 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
     return _affine(y, weight, bias)
 
 
-def _per_channel(x):
-    """Shape of a vector (C,) that broadcasts along axis 1 of x."""
-    return (1, -1) + (1,) * (x.ndim - 2)
-
-
 def _affine(y, weight, bias):
     """weight y + bias per channel."""
-    shape = _per_channel(y)
+    shape = per_channel(y)
     y = y if weight is None else y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape)
 
@@ -378,7 +227,7 @@ def l2_normalize(x, *, axis=-1, eps=1e-12):
         raise DTypeError(f"l2_normalize: x has dtype {x.dtype}, expected float32 or float64")
     if not eps > 0:
         raise ArgError(f"l2_normalize: eps is {eps!r}, expected a positive number")
-    axis = _axes("l2_normalize", axis, x.ndim)
+    axis = check_axes("l2_normalize", axis, x.ndim)
     if not x.size:
         return x
     # The result does not change with the scale, so the scale counts as a constant in every derivative.
@@ -422,7 +271,7 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
     ------
     ShapeError, DTypeError, ArgError
     """
-    _check("local_response_norm", x, k, least=2, name="k")
+    check("local_response_norm", x, k, least=2, name="k")
     size, _ = pair("local_response_norm", "size", size)
     energy = channel_sum(x * x, before=size // 2, after=(size - 1) // 2)
     return x / (energy * (alpha / size) + k) ** beta
@@ -431,33 +280,7 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
 # Checks ----------------------------------------------------------------------------------------------
 
 
-def _check(function, x, eps, least=1, name="eps"):
-    a = array(x)
-    if a.dtype.kind != "f" or a.dtype.itemsize < 4:
-        raise DTypeError(f"{function}: x has dtype {a.dtype}, expected float32 or float64")
-    if a.ndim < least:
-        raise ShapeError(f"{function}: x has shape {a.shape}, expected at least {least} axes")
-    if not eps >= 0:
-        raise ArgError(f"{function}: {name} is {eps!r}, expected a number >= 0")
-
-
-def _fits(shape, full):
-    """Whether an array of `shape` broadcasts to `full`."""
-    return len(shape) <= len(full) and all(n in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False))
-
-
 def _check_vectors(function, C, **vectors):
     for name, a in vectors.items():
         if a is not None and a.shape != (C,):
             raise ShapeError(f"{function}: {name} has shape {a.shape}, expected ({C},), one value per channel")
-
-
-def _axes(function, axis, ndim):
-    """Axes as a tuple of different numbers from 0."""
-    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
-    if not axes or any(isinstance(a, bool) or not -ndim <= a < ndim for a in axes):
-        raise ArgError(f"{function}: axes are {axis!r}, expected integers in [-{ndim}, {ndim})")
-    axes = tuple(a % ndim for a in axes)
-    if len(set(axes)) < len(axes):
-        raise ArgError(f"{function}: axes are {axis!r}, expected different ones")
-    return axes

@@ -117,7 +117,10 @@ def normalize(x, axes, *, eps, weight=None, bias=None, residual=None, relu=False
 
 
 def normalize_given(x, axes, mean, var, *, eps, weight=None, bias=None, residual=None, relu=False):
-    """As `normalize`, with given statistics that broadcast to x with `axes` at size 1; only y."""
+    """As `normalize`, with given statistics that broadcast to x with `axes` at size 1; only y.
+
+    A residual is also added without `relu`.
+    """
     v = view(x, axes)
     near, offset = _near(v.gather(mean), 0.0, x.dtype)
     return _apply(v, v.split(x), near, offset, inverse_std(v.gather(var), eps), weight, bias, residual, relu)
@@ -135,12 +138,13 @@ def _apply(v, x, near, offset, inverse, weight, bias, residual, relu):
     with np.errstate(invalid="ignore"):                     # 0 * inf
         shift = np.where(offset == 0, shift, shift - offset * scale)
     mode = PLAIN if not relu else RELU if residual is None else RESIDUAL_RELU
+    added = None if residual is None or relu else v.split(residual)
     residual = x if residual is None else v.split(residual)
     y = empty(v.shape, x.dtype)
     _columns_or_rows(v.shape, (x, residual, y), (near, scale, shift), x.dtype,
                      lambda n, x, r, y, *given: column_apply(n, x, r, *given, mode, y),
                      lambda n, x, r, y, *given: _row_apply_relu(n, x, r, *given, mode, y))
-    return v.join(y)
+    return v.join(y if added is None else np.add(y, added, out=y))
 
 
 def _row_apply_relu(n, x, residual, near, scale, shift, mode, y):

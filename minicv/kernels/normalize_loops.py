@@ -4,7 +4,7 @@ Two forms. *Columns* are arrays (S, R, K) with statistics (S, K): the loop over 
 arrays (S, R, K, Q) with statistics (S, K): the loop over q is the vector.
 
 Both sum short runs in the precision of the data, relative to a value `near` the mean, the mean of the run
-before, and add the runs in float64. With n values, r = sum (x - near) and q = sum (x - near)^2, a run has
+before or at first of the run itself, and add the runs in float64. With n values, r = sum (x - near) and q = sum (x - near)^2, a run has
 mean near + r / n and squared deviations q - r^2 / n; nothing large is ever subtracted from something large,
 and a rounding error does not grow with the number of runs.
 
@@ -101,10 +101,16 @@ def column_moments(start, stop, x, pivot, rows, mean, square):
         b = item - s * B
         first, last = b * rows, min(b * rows + rows, R)
         origin, all_totals, all_squares = x[s, first], mean[s, b], square[s, b]
+        n = min(RUN, last - first)
         for k in range(K):
-            near[k] = origin[k]
+            total[k] = 0
             all_totals[k] = 0
             all_squares[k] = 0
+        for r in range(first, first + n):
+            for k in range(K):
+                total[k] += x[s, r, k] - origin[k]
+        for k in range(K):
+            near[k] = origin[k] + total[k] / n
         for top in range(first, last, RUN):
             n = min(top + RUN, last) - top
             for k in range(K):
@@ -216,7 +222,14 @@ def row_moments(start, stop, x, pivot, mean, square):
     for item in range(start, stop):
         s = item // K
         k = item - s * K
-        origin = near = pivot[s, k]
+        origin = pivot[s, k]
+        values = x[s, 0, k, :CHUNK]
+        for i in range(values.size):
+            deviation[i] = values[i] - origin
+        total = real(0)
+        for i in range(values.size):
+            total += deviation[i]
+        near = real(origin + total / values.size)
         all_total, all_square = 0.0, 0.0
         for r in range(R):
             for c in range(0, Q, CHUNK):
