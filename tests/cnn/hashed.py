@@ -50,9 +50,9 @@ def fill(model, dtype=np.float64):
     return model
 
 
-def image(shape, dtype=np.float64):
-    """A batch of images (N, C, H, W)."""
-    return hashed("image", shape).astype(dtype)
+def image(shape, dtype=np.float64, number=0):
+    """One of many batches of images (N, C, H, W)."""
+    return hashed(f"image {number}", shape).astype(dtype)
 
 
 def fingerprint(logits, gradients):

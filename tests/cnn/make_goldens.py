@@ -16,7 +16,7 @@ from minicv.weights import MAPS
 
 from ..vit.references import SMALL as TRANSFORMERS
 from .hashed import fingerprint, hashed_weight, image
-from .references import PUBLIC, SMALL, exact, libraries, run_torch
+from .references import IMAGES, PUBLIC, SMALL, exact, libraries, run_torch
 
 TESTS = pathlib.Path(__file__).parent.parent
 
@@ -36,14 +36,16 @@ def ours_of(model, names):
 
 
 def golden(lib, pair):
-    """Fingerprint of the reference, filled with the weights that belong to our names."""
+    """Fingerprints of the reference, filled with the weights that belong to our names."""
     model = exact(lib.torch, pair.theirs(lib)).eval().double()
     ours = ours_of(model, pair.names)
     model.load_state_dict({name: lib.torch.tensor(hashed_weight(ours[name], tuple(t.shape)))
                            for name, t in model.state_dict().items()})
-    logits, gradients = run_torch(lib.torch, model, image(pair.shape))
-    found = fingerprint(logits, {ours[name]: g for name, g in gradients.items()})
-    return found | {"parameters": sum(p.numel() for p in model.parameters())}
+    runs = []
+    for number in range(IMAGES):
+        logits, gradients = run_torch(lib.torch, model, image(pair.shape, number=number))
+        runs.append(fingerprint(logits, {ours[name]: g for name, g in gradients.items()}))
+    return {"parameters": sum(p.numel() for p in model.parameters()), "runs": runs}
 
 
 def main(cifar, wide):
