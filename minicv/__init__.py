@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 
 _HOME = {"Tensor": "autograd", "grad": "autograd", "no_grad": "autograd", "enable_grad": "autograd",
          "detect_anomaly": "autograd", "deterministic": "kernels", "set_num_threads": "kernels",
-         "get_num_threads": "kernels"}
-_PACKAGES = {"autograd", "data", "errors", "experiments", "files", "functional", "kernels", "nn", "optim", "plot",
-             "testing", "train"}
+         "get_num_threads": "kernels", "empty_cache": "kernels", "conv_algo": "kernels", "precision": "kernels"}
+_PACKAGES = {"autograd", "cnn", "data", "detection", "ensembles", "errors", "experiments", "files", "functional",
+             "geometry", "kernels", "matching", "metrics", "nn", "optim", "plot", "testing", "train", "vit", "weights"}
 
 __all__ = ["MinicvError", *_HOME]
 

@@ -74,7 +74,8 @@ def test_import_is_light():
 
 
 @pytest.mark.parametrize("package", ["autograd", "nn", "optim", "data", "kernels", "train", "testing",
-                                     "experiments", "plot"])
+                                     "experiments", "plot", "geometry", "matching", "metrics", "ensembles",
+                                     "cnn", "vit", "detection", "weights"])
 def test_packages_import_without_numba_and_matplotlib(package):
     code = f"import sys, minicv.{package}; print(*[m for m in ('numba', 'matplotlib') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

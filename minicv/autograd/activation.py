@@ -10,7 +10,8 @@ import math
 import numpy as np
 
 from ..errors import ArgError, ShapeError
-from ..kernels import special
+from ..kernels import elementary, special
+from ..kernels.layout import room
 from .elementwise import div, erf, exp, minimum, sigmoid, tanh, where
 from .op import array, op
 
@@ -26,7 +27,7 @@ def relu(x):
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return np.maximum(x, 0)
+    return np.maximum(x, 0, out=room(x))
 
 
 @op
@@ -93,7 +94,7 @@ def _level(y, left):
 
 
 # The result has the sign of x, so these rules need only y, which the next op keeps anyway.
-relu.vjp(lambda g, y, x: g * (array(y) > 0), saves=("y",))
+relu.vjp(lambda g, y, x: elementary.compute("relu_slope", lambda g, y: g * (array(y) > 0), g, y), saves=("y",))
 relu6.vjp(lambda g, y, x: g * _between(y, 0, 6), saves=("y",))
 leaky_relu.vjp(lambda g, y, x, slope=0.01: g * _level(y, slope), saves=("y",))
 hardsigmoid.vjp(lambda g, y, x: g * _between(y, 0, 1) * (1 / 6), saves=("y",))
@@ -115,6 +116,10 @@ def elu(x, *, alpha=1.0):
 @op
 def silu(x):
     """x * sigmoid(x), also called swish. Reference: Ramachandran et al., 2017."""
+    return elementary.compute("silu", _silu, x)
+
+
+def _silu(x):
     with np.errstate(over="ignore"):
         return x / (1 + np.exp(0.0 - x))
 
@@ -126,6 +131,10 @@ def mish(x):
     With n = e ** x the second factor is n (n + 2) / (n (n + 2) + 2), which takes one exponential;
     from x = 20 on it is 1.
     """
+    return elementary.compute("mish", _mish, x)
+
+
+def _mish(x):
     n = np.exp(np.minimum(x, 20.0))
     n = n * (n + 2)
     return x * (n / (n + 2))
@@ -143,29 +152,31 @@ def gelu(x, *, approximate="none"):
     if approximate not in ("none", "tanh"):
         raise ArgError(f'gelu: approximate is {approximate!r}, expected "none" or "tanh"')
     if approximate == "tanh":
-        return 0.5 * x * (1 + np.tanh(_gelu_inner(x)))
-    return 0.5 * x * (1 + special.erf(x * math.sqrt(0.5)))
+        return elementary.compute("gelu_tanh", lambda x: 0.5 * x * (1 + np.tanh(_gelu_inner(x))), x)
+    return elementary.compute("gelu", lambda x: 0.5 * x * (1 + special.erf(x * math.sqrt(0.5))), x)
 
 
 def _gelu_inner(x):
     return math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
 
 
-def _gelu_rule(g, y, x, approximate="none"):
-    if approximate == "tanh":
-        t = tanh(_gelu_inner(x))
-        inner_slope = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
-        return g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner_slope)
+def _gelu_tanh_slope(g, x):
+    t = tanh(_gelu_inner(x))
+    inner_slope = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
+    return g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner_slope)
+
+
+def _gelu_slope(g, x):
     density = exp(-0.5 * (x * x)) * (1 / math.sqrt(2 * math.pi))
     return g * (0.5 * (1.0 + erf(x * math.sqrt(0.5))) + x * density)
 
 
-def _silu_rule(g, y, x):
+def _silu_slope(g, x):
     s = sigmoid(x)
     return g * (s * (1.0 + x * (1.0 - s)))
 
 
-def _mish_rule(g, y, x):
+def _mish_slope(g, x):
     """The slope t + x (1 - t^2) sigmoid(x), t = tanh(softplus(x)), in powers of n = e ** x."""
     n = exp(minimum(x, 20.0))
     square = n * (n + 2.0)
@@ -175,6 +186,7 @@ def _mish_rule(g, y, x):
 
 # Left of 0 the slope alpha e ** x is y + alpha.
 elu.vjp(lambda g, y, x, alpha=1.0: g * (minimum(y, 0.0) + _level(y, alpha)), saves=("y",))
-silu.vjp(_silu_rule)
-mish.vjp(_mish_rule)
-gelu.vjp(_gelu_rule)
+silu.vjp(lambda g, y, x: elementary.compute("silu_slope", _silu_slope, g, x))
+mish.vjp(lambda g, y, x: elementary.compute("mish_slope", _mish_slope, g, x))
+gelu.vjp(lambda g, y, x, approximate="none": elementary.compute("gelu_slope", _gelu_slope, g, x)
+         if approximate == "none" else elementary.compute("gelu_tanh_slope", _gelu_tanh_slope, g, x))

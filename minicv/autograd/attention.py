@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
+from ..kernels import attention as kernels
 from .op import array, op, shape_of
 
 
@@ -84,7 +85,44 @@ def scaled_dot_product_attention(q, k, v, mask=None, *, scale=None, causal=False
     ------
     ShapeError, DTypeError, ArgError
     """
+    if mask is None and q.shape[:-2] == k.shape[:-2] == v.shape[:-2] and q.size and k.size and q.dtype == v.dtype:
+        _check(q, k, v, mask)
+        flat = (a.reshape(-1, *a.shape[-2:]) for a in (q, k, v))
+        y = attend(*flat, scale=_scale(scale, q.shape[-1]), causal=causal)
+        return y.reshape(*q.shape[:-1], v.shape[-1])
     return attention_weights(q, k, mask, scale=scale, causal=causal, v=v) @ v
+
+
+@op(aux=True)
+def attend(q, k, v, *, scale, causal=False):
+    """Equation (1) without a mask: the weights are never stored, and computed anew for the gradient.
+
+    Parameters
+    ----------
+    q, k, v : Tensor or array (B, L, D), (B, S, D), (B, S, E), not empty, of one dtype
+    scale : float
+    causal : bool
+
+    Returns
+    -------
+    Tensor or array (B, L, E)
+    """
+    y, lse = kernels.attention(q, k, v, scale=scale, causal=causal)
+    return y, (lse,)
+
+
+def _attend_rule(g, y, inputs, needs, *, scale, causal=False, aux):
+    """gV = P^T g,   gS = P (g V^T - sum over keys of P g V^T),   gQ = scale gS K,   gK = scale gS^T Q."""
+    q, k, v = inputs
+    if aux[0] is not None:
+        return kernels.attention_gradients(g, q, k, v, y, *aux, scale=scale, causal=causal)
+    p = attention_weights(q, k, scale=scale, causal=causal)
+    gp = g @ v.swapaxes(1, 2)
+    gs = scale * p * (gp - (p * gp).sum(axis=2, keepdims=True))
+    return gs @ k, gs.swapaxes(1, 2) @ q, p.swapaxes(1, 2) @ g
+
+
+attend.vjp_all(_attend_rule, saves=("q", "k", "v", "y"))
 
 
 def attention_with_weights(q, k, v, mask=None, *, scale=None, causal=False):
@@ -96,17 +134,21 @@ def attention_with_weights(q, k, v, mask=None, *, scale=None, causal=False):
 def attention_weights(q, k, mask=None, *, scale=None, causal=False, v=None):
     """P of equation (1), (..., L, S); parameters as `scaled_dot_product_attention` (v is only checked)."""
     _check(q, k, v, mask)
-    D = q.shape[-1]
-    if scale is None:
-        scale = 1 / np.sqrt(D).item()
-    elif not np.isfinite(scale):
-        raise ArgError(f"scaled_dot_product_attention: scale is {scale!r}, expected a finite number")
+    scale = _scale(scale, q.shape[-1])
     # Scaling the queries, not the scores, touches and keeps L D numbers instead of L S.
     scores = (q * scale) @ k.swapaxes(-1, -2)                   # (..., L, S)
     keep = _visible(mask, causal, scores.shape)
     if mask is not None and array(mask).dtype != bool:
         scores = scores + mask
     return masked_softmax(scores) if keep is None else masked_softmax(scores, keep)
+
+
+def _scale(scale, D):
+    if scale is None:
+        return 1 / np.sqrt(D).item()
+    if not np.isfinite(scale):
+        raise ArgError(f"scaled_dot_product_attention: scale is {scale!r}, expected a finite number")
+    return scale
 
 
 def _visible(mask, causal, shape):

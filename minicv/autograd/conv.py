@@ -18,15 +18,17 @@ import numpy as np
 from ..errors import ArgError, DTypeError, ShapeError
 from ..kernels import conv as kernels
 from ..kernels.windows import pads, pair
+from .modes import state
 from .op import array, op
 
 # The trilinear form --------------------------------------------------------------------------------
 
 
 @op
-def correlate2d(x, w, b=None, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+def correlate2d(x, w, b=None, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1, kept=False):
     """dT/dg, plus a bias: `conv2d` with settings spelled out as pairs."""
-    y = kernels.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    y = kernels.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups,
+                       kept=kept)
     if b is not None:
         y = y.astype(np.result_type(y, b), copy=False)
         y += b[:, None, None]
@@ -34,10 +36,10 @@ def correlate2d(x, w, b=None, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilati
 
 
 @op
-def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+def conv2d_input(g, w, *, size, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1, kept=False):
     """dT/dx: g (N, O, I, J), w (O, C / groups, P, Q) -> (N, C, *size), the adjoint of `conv2d` in x."""
-    return kernels.conv2d_input(g, w, size=size, stride=stride, padding=padding,
-                                   dilation=dilation, groups=groups)
+    return kernels.conv2d_input(g, w, size=size, stride=stride, padding=padding, dilation=dilation, groups=groups,
+                                kept=kept)
 
 
 @op
@@ -100,7 +102,7 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     """
     settings = _settings("conv2d", x, w, stride, padding, dilation, groups)
     _check_channels("conv2d", x, w, b, settings["groups"], inputs=1, outputs=0)
-    return correlate2d(x, w, *_given(b), **settings)
+    return correlate2d(x, w, *_given(b), **settings, **_kept())
 
 
 def conv1d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
@@ -167,7 +169,7 @@ def conv_transpose2d(x, w, b=None, *, stride=1, padding=0, output_padding=0, dil
     settings = _settings(name, x, w, stride, padding, dilation, groups)
     _check_channels(name, x, w, b, settings["groups"], inputs=0, outputs=1)
     size = _transposed_size(name, x, w, output_padding, **settings)
-    y = conv2d_input(x, w, size=size, **settings)
+    y = conv2d_input(x, w, size=size, **settings, **_kept())
     return y if b is None else y + b.reshape(1, -1, 1, 1)
 
 
@@ -182,6 +184,11 @@ def check_image(function, name, x, axes="(N, C, H, W)"):
         raise ShapeError(f"{function}: {name} is {a.ndim}-D of shape {a.shape}, expected 4-D {axes}{hint}")
     if a.dtype.kind != "f" or a.dtype.itemsize < 4:
         raise DTypeError(f"{function}: {name} has dtype {a.dtype}, expected float32 or float64")
+
+
+def _kept():
+    """While nothing is recorded, as in inference, filters stay the same for many images."""
+    return {} if state.recording else {"kept": True}
 
 
 def _given(b):

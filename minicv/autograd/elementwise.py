@@ -8,20 +8,10 @@ import math
 
 import numpy as np
 
-from ..errors import ArgError, ShapeError
-from ..kernels import special
+from ..errors import ArgError
+from ..kernels import elementary, special
+from ..kernels.layout import room
 from .op import array, op
-
-
-def _broadcast(name, function, *arrays):
-    """function(*arrays), with a ShapeError that shows the shapes where they do not fit together."""
-    try:
-        return function(*arrays)
-    except ValueError:
-        shapes = " and ".join(str(np.shape(a)) for a in arrays)
-        raise ShapeError(f"{name}: the arguments have shapes {shapes}, "
-                         "expected shapes that broadcast") from None
-
 
 # Arithmetic ---------------------------------------------------------------------------------------
 
@@ -29,32 +19,32 @@ def _broadcast(name, function, *arrays):
 @op(broadcast=True)
 def add(a, b):
     """a + b."""
-    return _broadcast("add", np.add, a, b)
+    return np.add(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def sub(a, b):
     """a - b."""
-    return _broadcast("sub", np.subtract, a, b)
+    return np.subtract(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def mul(a, b):
     """a * b."""
-    return _broadcast("mul", np.multiply, a, b)
+    return np.multiply(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def div(a, b):
     """a / b; division by zero gives infinity or NaN as in NumPy, without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _broadcast("div", np.true_divide, a, b)
+        return np.true_divide(a, b, out=room(a, b))
 
 
 @op
 def neg(x):
     """-x."""
-    return np.negative(x)
+    return np.negative(x, out=room(x))
 
 
 @op(broadcast=True)
@@ -67,7 +57,7 @@ def power(a, b):
     if _is_integer(a) and _is_integer(b) and np.any(np.less(b, 0)):
         raise ArgError("power: b has a negative integer, expected a float for a negative power")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _broadcast("power", np.power, a, b)
+        return np.power(a, b)
 
 
 def _is_integer(x):
@@ -111,19 +101,19 @@ def where(condition, a, b):
     NB: a NaN or infinity in the derivative of the branch not taken still spoils the sum (0 * inf);
     give that branch a safe argument first, as the losses of this library do.
     """
-    return _broadcast("where", np.where, condition, a, b)
+    return np.where(condition, a, b)
 
 
 @op(broadcast=True)
 def maximum(a, b):
     """Larger of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return _broadcast("maximum", np.maximum, a, b)
+    return np.maximum(a, b, out=room(a, b))
 
 
 @op(broadcast=True)
 def minimum(a, b):
     """Smaller of a and b; NaN wins. At a tie each side gets half of the gradient."""
-    return _broadcast("minimum", np.minimum, a, b)
+    return np.minimum(a, b, out=room(a, b))
 
 
 def _share(g, winner, loser):
@@ -162,7 +152,7 @@ def _inside(x, low, high):
 @op
 def absolute(x):
     """abs(x); derivative 0 at 0."""
-    return np.abs(x)
+    return np.abs(x, out=room(x))
 
 
 where.vjp(None,
@@ -196,36 +186,40 @@ def floor(x):
 @op
 def exp(x):
     """e ** x."""
+    return elementary.compute("exp", _exp, x)
+
+
+def _exp(x):
     with np.errstate(over="ignore"):
-        return np.exp(x)
+        return np.exp(x, out=room(x))
 
 
 @op
 def expm1(x):
     """e ** x - 1 without cancellation near 0."""
     with np.errstate(over="ignore"):
-        return np.expm1(x)
+        return np.expm1(x, out=room(x))
 
 
 @op
 def log(x):
     """Natural logarithm; -inf at 0, NaN below."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(x)
+        return np.log(x, out=room(x))
 
 
 @op
 def log1p(x):
     """log(1 + x) without cancellation near 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log1p(x)
+        return np.log1p(x, out=room(x))
 
 
 @op
 def sqrt(x):
     """Square root; its derivative at 0 is infinite."""
     with np.errstate(invalid="ignore"):
-        return np.sqrt(x)
+        return np.sqrt(x, out=room(x))
 
 
 @op
@@ -249,13 +243,13 @@ rsqrt.vjp(lambda g, y, x: g * (-0.5 * y * y * y), saves=("y",))
 @op
 def sin(x):
     """Sine of an angle in radians."""
-    return np.sin(x)
+    return np.sin(x, out=room(x))
 
 
 @op
 def cos(x):
     """Cosine of an angle in radians."""
-    return np.cos(x)
+    return np.cos(x, out=room(x))
 
 
 @op
@@ -287,7 +281,7 @@ def arctan(x):
 @op(broadcast=True)
 def arctan2(a, b):
     """Angle of the point (b, a) in (-pi, pi]; derivative 0 at the origin."""
-    return _broadcast("arctan2", np.arctan2, a, b)
+    return np.arctan2(a, b)
 
 
 def _over_square_norm(part, a, b):
@@ -321,7 +315,7 @@ arctan2.vjp(lambda g, y, a, b: g * _over_square_norm(b, a, b),
 @op
 def tanh(x):
     """Hyperbolic tangent."""
-    return np.tanh(x)
+    return elementary.compute("tanh", np.tanh, x)
 
 
 @op
@@ -331,6 +325,10 @@ def sigmoid(x):
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
+    return elementary.compute("sigmoid", _sigmoid, x)
+
+
+def _sigmoid(x):
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(0.0 - x))
 
@@ -338,6 +336,10 @@ def sigmoid(x):
 @op
 def softplus(x):
     """log(1 + e ** x) = max(x, 0) + log(1 + e ** -|x|), which cannot overflow."""
+    return elementary.compute("softplus", _softplus, x)
+
+
+def _softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(0.0 - np.abs(x)))
 
 
@@ -347,7 +349,9 @@ def erf(x):
     return special.erf(x)
 
 
-tanh.vjp(lambda g, y, x: g * (1.0 - y * y), saves=("y",))
-sigmoid.vjp(lambda g, y, x: g * (y * (1.0 - y)), saves=("y",))
-softplus.vjp(lambda g, y, x: g * sigmoid(x))
+# `compute` takes the loop for arrays, and the formula for Tensors, where the rule itself is recorded.
+tanh.vjp(lambda g, y, x: elementary.compute("tanh_slope", lambda g, y: g * (1.0 - y * y), g, y), saves=("y",))
+sigmoid.vjp(lambda g, y, x: elementary.compute("sigmoid_slope", lambda g, y: g * (y * (1.0 - y)), g, y),
+            saves=("y",))
+softplus.vjp(lambda g, y, x: elementary.compute("softplus_slope", lambda g, x: g * sigmoid(x), g, x))
 erf.vjp(lambda g, y, x: g * (2 / math.sqrt(math.pi) * exp(-(x * x))))

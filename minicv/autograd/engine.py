@@ -8,15 +8,19 @@ by recursion, because a graph may be a million operations deep.
 """
 
 import operator
+import sys
 import warnings
 
 import numpy as np
 
 from ..errors import DivergenceError, DTypeError, GraphError, ShapeError
+from ..kernels.buffers import owns_memory
+from ..kernels.layout import room
 from .modes import enable_grad, state
 from .op import Node, op
-from .tensor import Tensor
+from .tensor import SLOT_AND_NAME, Tensor, writes
 
+IN_PLACE = 2**14        # elements; smaller sums are faster in new memory
 _creation = operator.attrgetter("order")
 
 
@@ -55,13 +59,14 @@ def topological(root):
 
     A node is created after its parents, so the order of creation, backwards, is a topological order.
     """
-    seen, stack = {root}, [root]
-    while stack:
-        for parent in stack.pop().parents:
+    seen, order = {root}, [root]
+    for node in order:                                 # which grows meanwhile
+        for parent in node.parents:
             if type(parent) is Node and parent not in seen:
                 seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=_creation, reverse=True)
+                order.append(parent)
+    order.sort(key=_creation, reverse=True)
+    return order
 
 
 def grad(output, inputs, gradient=None, *, retain_graph=None, create_graph=False, allow_unused=False):
@@ -132,9 +137,10 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets=None):
         return {output: g}
     order = topological(output.node)
     useful = _useful(order, targets) if targets is not None else None
-    if any(node.freed for node in order if useful is None or node in useful):
-        raise GraphError(f"{name}: the graph was already used and freed; pass retain_graph=True to the first call. "
-                         "A common cause is a result kept from an earlier step of a loop")
+    for node in order:
+        if node.saved is None and (useful is None or node in useful):
+            raise GraphError(f"{name}: the graph was already used and freed; pass retain_graph=True to the first call. "
+                             "A common cause is a result kept from an earlier step of a loop")
     if create_graph:
         with enable_grad():
             return _pull_all(order, {output.node: g}, retain_graph, True, targets, useful)
@@ -143,26 +149,61 @@ def _walk(name, output, gradient, retain_graph, create_graph, targets=None):
 
 def _pull_all(order, grads, retain_graph, graph, targets, useful):
     """Pass `grads` down from node to node until only leaves, or the targets, are left."""
-    anomaly = state.anomaly
+    trusted = None if state.anomaly else Tensor if graph else np.ndarray      # gradients of this type only need a look
     for node in order:
         if node not in grads:
             continue
-        g = grads[node] if targets and node in targets else grads.pop(node)
         if targets is None and node.retain is not None and (tensor := node.retain()) is not None:
-            tensor._grad = g if graph else Tensor.wrap(_own(g))
-        needs = [p is not None and (useful is None or p in useful) for p in node.parents]
-        if True not in needs:
-            continue
-        for k, gx in enumerate(node.pull(g, needs, graph)):
-            if needs[k]:
-                parent = node.parents[k]
-                if type(gx) is not np.ndarray or gx.shape != parent.shape or gx.dtype != parent.dtype or anomaly:
-                    gx = _fit(gx, parent, node, k, graph)
-                earlier = grads.get(parent)
-                grads[parent] = gx if earlier is None else earlier + gx
+            tensor._grad = grads[node] if graph else Tensor.wrap(_own(grads[node]))
+        wanted = node.parents
+        if useful is not None and not useful.issuperset(wanted):
+            wanted = [p if p in useful else None for p in wanted]
+            if all(p is None for p in wanted):
+                continue
+        _pull(node, grads[node] if targets and node in targets else grads.pop(node), wanted, grads, graph, trusted)
         if not retain_graph:
             node.free()
     return grads
+
+
+def _pull(node, g, wanted, grads, graph, trusted):
+    """Add the gradients of the arguments of `node` to `grads`, where the entry of `wanted` is not None."""
+    if node.written is not writes.latest:
+        node.check_versions()
+    op, settings = node.op, node.settings
+    if op.aux:
+        settings = node.with_aux(graph)
+    known = (g, node.result(graph) if op.keeps_y else node, *(node.saved if graph else node.arrays))
+    pulled = _pull_together(op, known, wanted, settings) if op.rule_for_all else None
+    rules, k = op.rules, -1
+    for parent in wanted:
+        k += 1
+        if parent is None:
+            continue
+        if pulled is not None:
+            gx = pulled[k]
+        else:
+            gx = rules[k](*known, **settings) if settings else rules[k](*known)
+        earlier = grads.get(parent)
+        like = parent if earlier is None or type(parent) is Node else earlier
+        if type(gx) is not trusted or gx.shape != like.shape or gx.dtype is not like.dtype:
+            gx = _fit(gx, parent, node, k, graph)
+        if earlier is None:
+            grads[parent] = gx
+        elif graph or gx.size < IN_PLACE:
+            grads[parent] = earlier + gx
+        else:
+            del earlier, like
+            grads[parent] = _sum(grads.pop(parent), gx)
+
+
+def _pull_together(op, known, wanted, settings):
+    """The gradients of all arguments from one rule."""
+    g, y, *inputs = known
+    pulled = op.rule_for_all(g, y, inputs, [p is not None for p in wanted], **settings)
+    if len(pulled) != len(wanted):
+        raise GraphError(f"{op.name}: the rule returned {len(pulled)} gradients, expected {len(wanted)}")
+    return pulled
 
 
 def _fit(gx, parent, node, k, graph):
@@ -185,11 +226,12 @@ def _fit(gx, parent, node, k, graph):
 
 
 def _useful(order, targets):
-    """The targets, and the nodes from which one can be reached."""
+    """The targets, and the nodes from which one can be reached; and None, the parent that wants nothing."""
     useful = set(targets)
     for node in reversed(order):
         if not useful.isdisjoint(node.parents):
             useful.add(node)
+    useful.add(None)
     return useful
 
 
@@ -217,4 +259,21 @@ def _seed(name, output, gradient):
 def _own(g):
     """`g` as an array with memory of its own (gradients may be views of each other)."""
     g = np.asarray(g)
-    return g if g.base is None else g.copy(order="K")
+    return g if _private(g) else g.copy(order="K")
+
+
+def _sum(earlier, gx):
+    """earlier + gx, in the memory of `earlier` where nobody else can see it."""
+    if sys.getrefcount(earlier) <= _ALONE and earlier.flags.writeable and _private(earlier):
+        return np.add(earlier, gx, out=earlier)
+    return np.add(earlier, gx, out=room(earlier, gx))
+
+
+def _private(a):
+    """True when `a` is no view, or the only one, of another array: who sees its memory has a name for `a`."""
+    base = a.base
+    return owns_memory(a) or (type(base) is np.ndarray and owns_memory(base) and base.size == a.size
+                              and sys.getrefcount(base) <= SLOT_AND_NAME)
+
+
+_ALONE = (lambda earlier: sys.getrefcount(earlier))(np.empty(1))      # the count when an argument is the only name

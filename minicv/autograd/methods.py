@@ -10,6 +10,7 @@ from . import elementwise as e
 from . import engine, graph, index, linalg, reduce, shape
 from .modes import state
 from .op import array
+from .shortcut import shortcut
 from .tensor import Tensor, real_type
 
 
@@ -22,9 +23,9 @@ def _install(**methods):
 # Arithmetic ------------------------------------------------------------------------------------------
 
 _install(
-    __add__=lambda a, b: e.add(a, b), __radd__=lambda a, b: e.add(b, a),
-    __sub__=lambda a, b: e.sub(a, b), __rsub__=lambda a, b: e.sub(b, a),
-    __mul__=lambda a, b: e.mul(a, b), __rmul__=lambda a, b: e.mul(b, a),
+    __add__=shortcut(e.add, np.add), __radd__=lambda a, b: e.add(b, a),
+    __sub__=shortcut(e.sub, np.subtract), __rsub__=lambda a, b: e.sub(b, a),
+    __mul__=shortcut(e.mul, np.multiply), __rmul__=lambda a, b: e.mul(b, a),
     __truediv__=lambda a, b: e.div(a, b), __rtruediv__=lambda a, b: e.div(b, a),
     __pow__=lambda a, b: e.power(a, b), __rpow__=lambda a, b: e.power(b, a),
     __matmul__=lambda a, b: linalg.matmul(a, b), __rmatmul__=lambda a, b: linalg.matmul(b, a),

@@ -14,6 +14,16 @@ class _State(threading.local):
     anomaly = False         # every result and gradient is checked for NaN and infinity
     keep_values = False     # nodes remember their result, for pictures of the graph
     observer = None         # called as observer(op, inputs, settings, result) after every op on Tensors
+    watched = False         # any of the last three is on
+    mode = "recording"      # or "silent" or "watched": all that arithmetic has to look up
+
+    def switch(self, name, value):
+        """Set one of the above; returns what it was."""
+        earlier = getattr(self, name)
+        setattr(self, name, value)
+        self.watched = self.anomaly or self.keep_values or self.observer is not None
+        self.mode = "watched" if self.watched else "recording" if self.recording else "silent"
+        return earlier
 
 
 state = _State()
@@ -26,12 +36,11 @@ class _Mode:
 
     def __enter__(self):
         # One object may be entered more than once (as a decorator of a recursive function).
-        self.__dict__.setdefault("earlier", []).append(getattr(state, self.attribute))
-        setattr(state, self.attribute, self.value)
+        self.__dict__.setdefault("earlier", []).append(state.switch(self.attribute, self.value))
         return self
 
     def __exit__(self, *exception):
-        setattr(state, self.attribute, self.earlier.pop())
+        state.switch(self.attribute, self.earlier.pop())
 
     def __call__(self, function):
         if inspect.isgeneratorfunction(function):

@@ -1,13 +1,6 @@
 """Normalisation: subtract a mean, divide by a standard deviation, scale and shift.
 
-One op, `normalize`, serves batch, layer, instance and group normalisation, which differ only in the axes
-they average over. With n values x_k, mean m and variance v = 1/n sum (x_k - m)^2,
-
-    y = (x - m) / sqrt(v + eps)                                                                     (1)
-    gx = (g - mean(g) - y mean(g y)) / sqrt(v + eps)                                                (2)
-
-where (2) follows from dm/dx_k = 1/n and dv/dx_k = 2 (x_k - m) / n: the gradient loses its component along
-the constant and along y, the two directions in which y cannot change.
+All but the local response are one op, `normalize`, or a relative of it; see `standardize`.
 
 References: Ioffe and Szegedy, ICML 2015; Ba et al., 2016 (layer); Ulyanov et al., 2016 (instance);
 Wu and He, ECCV 2018 (group); Krizhevsky et al., NIPS 2012, section 3.3 (local response).
@@ -19,65 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
-from ..kernels import normalize as kernels
 from ..kernels.windows import pair
+from .activation import relu
 from .conv import check_image
-from .elementwise import rsqrt, sqrt, where
-from .engine import sum_to
+from .elementwise import sqrt, where
 from .op import array, op
-from .reduce import mean, sum
-
-# The op ---------------------------------------------------------------------------------------------
-
-
-@op(aux=True)
-def normalize(x, weight=None, bias=None, *, axis, eps=1e-5):
-    """weight (x - m) / sqrt(v + eps) + bias over `axis` (int or tuple).
-
-    Weight and bias, if given, broadcast to the statistics: the shape of x with `axis` at size 1.
-    A constant gives exactly 0 (before the bias); mean >> standard deviation costs no digits.
-    Aux: a pivot, the mean less the pivot, and the variance, float64, with `axis` at size 1.
-    """
-    _check("normalize", x, eps)
-    axes = _axes("normalize", axis, x.ndim)
-    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
-    for name, a in (("weight", weight), ("bias", bias)):
-        if a is not None and not _fits(a.shape, kept):
-            raise ShapeError(f"normalize: {name} has shape {a.shape}, expected one that broadcasts to {kept}")
-    x = x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None)), copy=False)
-    if not x.size:
-        return x.copy(order="K"), (None, None, None)
-    y, *statistics = kernels.normalize(x, axes, eps=eps, weight=weight, bias=bias)
-    return y, tuple(statistics)
-
-
-def _normalize_rule(g, y, inputs, needs, *, axis, eps=1e-5, aux):
-    """Equation (2), with g weight in place of g, in one pass on arrays or with ops where it is recorded."""
-    x, weight, bias = (*inputs, None, None)[:3]
-    if aux[0] is None:
-        gx, sum_g, sum_gy = _gradients_of_ops(g, x, weight, axis, eps)
-    else:
-        axes = _axes("normalize", axis, x.ndim)
-        gx, sum_g, sum_gy = kernels.normalize_input(g, x, axes, *aux, eps=eps, weight=weight)
-    return [gx, *(sum_to(s, shape=a.shape) if need else None
-                  for s, a, need in zip((sum_gy, sum_g), (weight, bias), needs[1:], strict=False))]
-
-
-def _gradients_of_ops(g, x, weight, axis, eps):
-    """Gradient in x, sum of g, sum of g y."""
-    if not x.size:
-        return g, sum(g, axis=axis, keepdims=True), sum(g, axis=axis, keepdims=True)
-    d = x - mean(x, axis=axis, keepdims=True)
-    inverse = rsqrt(mean(d * d, axis=axis, keepdims=True) + eps)
-    y = d * inverse
-    sums = sum(g, axis=axis, keepdims=True), sum(g * y, axis=axis, keepdims=True)
-    g = g if weight is None else g * weight
-    along_y = y * mean(g * y, axis=axis, keepdims=True)
-    return inverse * (g - mean(g, axis=axis, keepdims=True) - along_y), *sums
-
-
-normalize.vjp_all(_normalize_rule, saves=("x", "weight"))
-
+from .reduce import sum
+from .standardize import (
+    check,
+    check_axes,
+    normalize,
+    normalize_items,
+    normalize_relu,
+    normalize_with,
+    per_channel,
+)
 
 # The family -----------------------------------------------------------------------------------------
 
@@ -90,9 +39,9 @@ class BatchNorm(NamedTuple):
     running_var: object
 
 
-def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, training=False,
-               momentum=0.1, eps=1e-5):
-    """y = weight (x - mean) / sqrt(var + eps) + bias per channel, over batch and positions.
+def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *, residual=None, activation=None,
+               training=False, momentum=0.1, eps=1e-5):
+    """y = act(weight (x - mean) / sqrt(var + eps) + bias + residual) per channel, over batch and positions.
 
     In training, mean and variance are those of the batch (variance with 1/n) and the result carries the
     new running statistics, ``(1 - momentum) running + momentum batch`` (variance with 1/(n-1)), for the
@@ -104,6 +53,10 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     weight, bias : Tensor or array (C,), optional
     running_mean, running_var : Tensor or array (C,)
         Optional in training.
+    residual : Tensor or array like x, optional
+        Added after scale and shift: the shortcut of a residual block.
+    activation : {None, "relu"}
+        Applied last, in the same pass.
     momentum : float in [0, 1]
         Weight of the new batch. NB: as in PyTorch; TensorFlow's momentum is one minus this.
 
@@ -115,39 +68,55 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     Raises
     ------
     ShapeError
-        For vectors that are not (C,), and in training for fewer than two values per channel, which have
-        no variance.
+        For vectors that are not (C,), a residual that is not of the shape of x, and in training for fewer
+        than two values per channel, which have no variance.
     ArgError
-        For missing statistics when not training, a negative eps, a momentum outside [0, 1].
+        For missing statistics when not training, a negative eps, a momentum outside [0, 1], another activation.
     """
-    _check("batch_norm", x, eps, least=2)
+    check("batch_norm", x, eps, least=2)
     _check_vectors("batch_norm", x.shape[1], weight=weight, bias=bias, running_mean=running_mean,
                    running_var=running_var)
     if not 0 <= momentum <= 1:
         raise ArgError(f"batch_norm: momentum is {momentum!r}, expected a number in [0, 1]")
+    _check_ending(x, residual, activation)
     if not training:
-        return _with_running(x, weight, bias, running_mean, running_var, eps)
+        return _with_running(x, weight, bias, running_mean, running_var, residual, activation, eps)
     axis = (0, *range(2, x.ndim))
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count == 1:
         raise ShapeError(f"batch_norm: x has shape {x.shape}, expected more than one value per channel in training")
     if count == 0:                                              # an empty batch teaches nothing
-        return BatchNorm(_affine(x, weight, bias), _plain(running_mean), _plain(running_var))
-    affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
-    y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
+        return BatchNorm(_end(_affine(x, weight, bias), residual, activation), _plain(running_mean),
+                         _plain(running_var))
+    affine = [None if a is None else a.reshape(per_channel(x)) for a in (weight, bias)]
+    if activation is None:
+        y, (pivot, rest, var) = normalize.with_aux(x, *affine, axis=axis, eps=eps)
+        y = y if residual is None else y + residual
+    else:
+        y, (pivot, rest, var) = normalize_relu.with_aux(x, *affine, residual, axis=axis, eps=eps)
     return BatchNorm(y, _blend(running_mean, pivot + rest, momentum),
                      _blend(running_var, var * (count / (count - 1)), momentum))
 
 
-def _with_running(x, weight, bias, running_mean, running_var, eps):
+def _check_ending(x, residual, activation):
+    if activation not in (None, "relu"):
+        raise ArgError(f'batch_norm: activation is {activation!r}, expected None or "relu"')
+    if residual is not None and residual.shape != x.shape:
+        raise ShapeError(f"batch_norm: residual has shape {residual.shape}, expected {x.shape} like x")
+
+
+def _end(y, residual, activation):
+    """The residual added, then the activation."""
+    y = y if residual is None else y + residual
+    return y if activation is None else relu(y)
+
+
+def _with_running(x, weight, bias, running_mean, running_var, residual, activation, eps):
     if running_mean is None or running_var is None:
         raise ArgError("batch_norm: running_mean or running_var is None, expected arrays when not training")
-    m, v = _plain(running_mean), _plain(running_var)
-    shape = _per_channel(x)
-    scale = kernels.inverse_std(v.astype(np.float64), eps).astype(x.dtype)
-    scale = scale if weight is None else weight * scale
-    y = (x - m.reshape(shape).astype(x.dtype)) * scale.reshape(shape)
-    return BatchNorm(_affine(y, None, bias), m, v)
+    mean, var = _plain(running_mean), _plain(running_var)
+    y = normalize_with(x, weight, bias, residual, mean=mean, var=var, eps=eps, relu=activation is not None)
+    return BatchNorm(y, mean, var)
 
 
 def _plain(a):
@@ -183,16 +152,14 @@ def layer_norm(x, weight=None, bias=None, *, axes=-1, eps=1e-5):
     ------
     ShapeError, DTypeError, ArgError
     """
-    _check("layer_norm", x, eps)
-    axes = _axes("layer_norm", axes, x.ndim)
+    check("layer_norm", x, eps)
+    axes = check_axes("layer_norm", axes, x.ndim)
     sizes = tuple(x.shape[a] for a in axes)
     full = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
     for name, a in (("weight", weight), ("bias", bias)):
         if a is not None and a.shape != sizes:
             raise ShapeError(f"layer_norm: {name} has shape {a.shape}, expected {sizes} for axes {axes} of x {x.shape}")
-    y = normalize(x, axis=axes, eps=eps)
-    y = y if weight is None else y * weight.reshape(full)
-    return y if bias is None else y + bias.reshape(full)
+    return normalize_items(x, *(None if a is None else a.reshape(full) for a in (weight, bias)), axes=axes, eps=eps)
 
 
 def instance_norm(x, weight=None, bias=None, *, eps=1e-5):
@@ -204,11 +171,11 @@ def instance_norm(x, weight=None, bias=None, *, eps=1e-5):
         Also for images of a single pixel, whose variance is always 0.
     """
     check_image("instance_norm", "x", x)
-    _check("instance_norm", x, eps, least=4)
+    check("instance_norm", x, eps, least=4)
     _check_vectors("instance_norm", x.shape[1], weight=weight, bias=bias)
     if x.shape[2] * x.shape[3] < 2:
         raise ShapeError(f"instance_norm: x has shape {x.shape}, expected more than one pixel")
-    affine = [None if a is None else a.reshape(_per_channel(x)) for a in (weight, bias)]
+    affine = [None if a is None else a.reshape(per_channel(x)) for a in (weight, bias)]
     return normalize(x, *affine, axis=(2, 3), eps=eps)
 
 
@@ -226,7 +193,7 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
     ------
     ShapeError, DTypeError, ArgError
     """
-    _check("group_norm", x, eps, least=2)
+    check("group_norm", x, eps, least=2)
     groups, _ = pair("group_norm", "groups", groups)
     N, C = x.shape[:2]
     if C % groups:
@@ -237,14 +204,9 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-5):
     return _affine(y, weight, bias)
 
 
-def _per_channel(x):
-    """Shape of a vector (C,) that broadcasts along axis 1 of x."""
-    return (1, -1) + (1,) * (x.ndim - 2)
-
-
 def _affine(y, weight, bias):
     """weight y + bias per channel."""
-    shape = _per_channel(y)
+    shape = per_channel(y)
     y = y if weight is None else y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape)
 
@@ -265,7 +227,7 @@ def l2_normalize(x, *, axis=-1, eps=1e-12):
         raise DTypeError(f"l2_normalize: x has dtype {x.dtype}, expected float32 or float64")
     if not eps > 0:
         raise ArgError(f"l2_normalize: eps is {eps!r}, expected a positive number")
-    axis = _axes("l2_normalize", axis, x.ndim)
+    axis = check_axes("l2_normalize", axis, x.ndim)
     if not x.size:
         return x
     # The result does not change with the scale, so the scale counts as a constant in every derivative.
@@ -309,7 +271,7 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
     ------
     ShapeError, DTypeError, ArgError
     """
-    _check("local_response_norm", x, k, least=2, name="k")
+    check("local_response_norm", x, k, least=2, name="k")
     size, _ = pair("local_response_norm", "size", size)
     energy = channel_sum(x * x, before=size // 2, after=(size - 1) // 2)
     return x / (energy * (alpha / size) + k) ** beta
@@ -318,33 +280,7 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
 # Checks ----------------------------------------------------------------------------------------------
 
 
-def _check(function, x, eps, least=1, name="eps"):
-    a = array(x)
-    if a.dtype.kind != "f" or a.dtype.itemsize < 4:
-        raise DTypeError(f"{function}: x has dtype {a.dtype}, expected float32 or float64")
-    if a.ndim < least:
-        raise ShapeError(f"{function}: x has shape {a.shape}, expected at least {least} axes")
-    if not eps >= 0:
-        raise ArgError(f"{function}: {name} is {eps!r}, expected a number >= 0")
-
-
-def _fits(shape, full):
-    """Whether an array of `shape` broadcasts to `full`."""
-    return len(shape) <= len(full) and all(n in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False))
-
-
 def _check_vectors(function, C, **vectors):
     for name, a in vectors.items():
         if a is not None and a.shape != (C,):
             raise ShapeError(f"{function}: {name} has shape {a.shape}, expected ({C},), one value per channel")
-
-
-def _axes(function, axis, ndim):
-    """Axes as a tuple of different numbers from 0."""
-    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
-    if not axes or any(isinstance(a, bool) or not -ndim <= a < ndim for a in axes):
-        raise ArgError(f"{function}: axes are {axis!r}, expected integers in [-{ndim}, {ndim})")
-    axes = tuple(a % ndim for a in axes)
-    if len(set(axes)) < len(axes):
-        raise ArgError(f"{function}: axes are {axis!r}, expected different ones")
-    return axes

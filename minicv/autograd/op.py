@@ -19,25 +19,28 @@ the second derivative would silently miss that path.
 import functools
 import inspect
 import itertools
+import math
 import traceback
-from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ArgError, DivergenceError, DTypeError, GraphError
+from ..errors import ArgError, DivergenceError, DTypeError, GraphError, MinicvError, ShapeError
 from .modes import state
-from .tensor import Tensor, array, as_array
+from .tensor import Tensor, array, as_array, writes
 
-_creation = itertools.count()
+_new = object.__new__
 _WEAK = (float, int, bool, type(None))      # Python scalars take part without raising the precision
-_NOTHING = (None,) * 32
+creation = itertools.count()
+NOTHING = (None,) * 2                       # what a node keeps of two arguments that its rules do not read
 
 
-class Meta(NamedTuple):
+class Meta:
     """What remains of an argument whose values were not kept: its shape and dtype."""
 
-    shape: tuple
-    dtype: np.dtype
+    __slots__ = ("shape", "dtype")
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = shape, dtype
 
     @property
     def ndim(self):
@@ -47,28 +50,35 @@ class Meta(NamedTuple):
     @property
     def size(self):
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
-class Node:
-    """One recorded operation. It hangs on its result and never points back to it: no reference cycles.
+class _Rare:
+    """What few nodes have; the others share these defaults."""
 
-    order   : number of creation; parents always have smaller ones
-    parents : for each argument the Node that made it, the leaf Tensor itself, or None (no gradient)
-    saved   : for each argument what the rule will see: Tensor, Meta, Python scalar or None
-    y       : the result's array, where the rule reads it
+    __slots__ = ()
+    result_version = 0      # how often the result was written
+    trace = None            # where the op was called, under `detect_anomaly`
+    value = None            # the result, under `keep_values`
+    retain = None           # weak reference to the result that wants its gradient, see `retain_grad`
+
+
+class Node(Meta, _Rare):
+    """One recorded operation, made by `Op._record`; as a `Meta` it describes its result.
+
+    It hangs on its result and never points back to it: no reference cycles.
+
+    order    : number of creation; parents always have smaller ones
+    parents  : for each argument the Node that made it, the leaf Tensor itself, or None (no gradient)
+    saved    : for each argument what a recorded rule will see: Tensor, Meta, Python scalar or None
+    arrays   : the same for a rule that is not recorded, with arrays instead of Tensors
+    versions : sum of the versions of the Tensors in `saved`
+    written  : the latest write to any Tensor before this
+    y        : the result's array, where the rule reads it
     """
 
-    __slots__ = ("order", "op", "parents", "saved", "versions", "settings", "aux", "y", "shape", "dtype",
-                 "result_version", "trace", "value", "retain", "__weakref__")
-
-    def __init__(self, op, parents, saved, settings, y, aux):
-        self.order = next(_creation)
-        self.op, self.parents, self.saved, self.settings, self.aux = op, parents, saved, settings, aux
-        self.versions = _versions(saved)
-        self.y = y if op.keeps_y else None
-        self.shape, self.dtype = y.shape, y.dtype
-        self.result_version, self.trace, self.value, self.retain = 0, None, None, None
+    __slots__ = ("order", "op", "parents", "saved", "arrays", "versions", "written", "settings",
+                 "aux", "y", "__dict__", "__weakref__")
 
     @property
     def freed(self):
@@ -80,7 +90,9 @@ class Node:
 
         The edges stay: a later `grad` must see that a path leads through here, or it would leave it out.
         """
-        self.saved = self.y = self.aux = self.value = None
+        self.saved = self.arrays = self.settings = self.y = self.aux = None
+        if self.value is not None:
+            self.value = None
 
     def check_versions(self):
         """GraphError if a kept value was overwritten since the forward pass."""
@@ -92,34 +104,18 @@ class Node:
             raise GraphError(f"backward: the result of {self.op.name} was written in place: its version is "
                              f"{self.result_version}, expected 0; compute a new tensor instead")
 
-    def pull(self, g, needs, graph):
-        """Gradients of the arguments for the gradient `g` of the result, None where not needed.
-
-        With `graph` the rules run on Tensors and are recorded; else on arrays.
-        """
-        self.check_versions()
-        op, settings, y = self.op, self.settings, self.y
-        if y is None:
-            y = None if op.blind else Meta(self.shape, self.dtype)
-        elif graph:
-            y = self._result_tensor()
-        inputs = self.saved if graph or op.blind else [
-            x._array if isinstance(x, Tensor) else x for x in self.saved]
-        if op.aux:
-            settings = {**settings, "aux": tuple([
-                None if graph and a is not None and a.dtype.kind == "f" else a for a in self.aux])}
-        if op.rule_for_all:
-            grads = op.rule_for_all(g, y, inputs, needs, **settings)
-            if len(grads) != len(needs):
-                raise GraphError(f"{op.name}: the rule returned {len(grads)} gradients, expected {len(needs)}")
-            return grads
-        return [rule(g, y, *inputs, **settings) if need else None
-                for rule, need in zip(op.rules, needs, strict=False)]
-
-    def _result_tensor(self):
+    def result(self, graph):
+        """The result as the rules see it: an array, or for rules that are recorded the Tensor."""
+        if not graph:
+            return self.y
         y = Tensor.wrap(self.y)
         y._requires_grad, y.node = True, self
         return y
+
+    def with_aux(self, graph):
+        """The settings, and `aux`, without its float arrays for rules that are recorded."""
+        aux = [None if graph and a is not None and a.dtype.kind == "f" else a for a in self.aux]
+        return {**self.settings, "aux": tuple(aux)}
 
 
 def _versions(saved):
@@ -191,33 +187,47 @@ class Op:
         # Broadcasting is undone by the engine, so such rules do not even need shapes.
         self.blind = self.broadcast and self.kept is not None and not any(self.kept)
 
-    def keep(self, inputs):
-        """What a node keeps of the inputs for its rules, where `saves` was given."""
+    def keep(self, inputs, arrays):
+        """What a node keeps of the inputs for its rules: (as Tensors, as arrays)."""
         if self.blind:
-            return _NOTHING[:len(inputs)]
-        kept = self.kept + (False,) * (len(inputs) - len(self.kept))
-        return [x if keep or type(x) in _WEAK else Meta(x.shape, x.dtype)
-                for x, keep in zip(inputs, kept, strict=False)]
+            nothing = (None,) * len(inputs)
+            return nothing, nothing
+        saved = []
+        for x, a, kept in zip(inputs, arrays, self.kept or itertools.repeat(True)):
+            if type(a) in _WEAK:
+                saved.append(a)
+            elif not kept:
+                saved.append(Meta(a.shape, a.dtype))
+            else:                    # the owner of a plain array could overwrite it before the backward pass: copy
+                saved.append(x if isinstance(x, Tensor) else Tensor(a))
+        return saved, [x._array if isinstance(x, Tensor) else x for x in saved]
 
     # Calling ------------------------------------------------------------------------------------
 
     def __call__(self, *inputs, **settings):
         for x in inputs:
             if isinstance(x, Tensor):
-                return self._on_tensors(inputs, settings)[0]
+                return self.apply(inputs, settings)
             if type(x) is np.ndarray and x.dtype.kind not in "fiub":
                 raise DTypeError(f"{self.name}: an input has dtype {x.dtype}, expected a real number type")
-        y = self.forward(*inputs, **settings)             # plain arrays in, plain array out
+        y = self._on_arrays(inputs, settings)             # plain arrays in, plain array out
         return y[0] if self.aux else y
 
     def with_aux(self, *inputs, **settings):
         """``(y, aux)`` of an op that has aux results: a Tensor or array, and a tuple of arrays."""
         if any(isinstance(x, Tensor) for x in inputs):
-            return self._on_tensors(inputs, settings)
-        return self.forward(*inputs, **settings)
+            return self.apply(inputs, settings, with_aux=True)
+        return self._on_arrays(inputs, settings)
 
-    def _on_tensors(self, inputs, settings):
-        arrays, parents, tracked, foreign = [], [], False, False
+    def _on_arrays(self, arrays, settings):
+        try:
+            return self.forward(*arrays, **settings)
+        except ValueError as error:
+            raise self._explained(error, arrays) from None
+
+    def apply(self, inputs, settings, with_aux=False):
+        """The op on a tuple of arguments of which one at least is a Tensor. Every small op passes here."""
+        arrays, parents, tracked, plain = [], [], False, False
         for x in inputs:
             if isinstance(x, Tensor):
                 arrays.append(x._array)
@@ -228,39 +238,56 @@ class Op:
                     parents.append(None)
             else:
                 if type(x) not in _WEAK:
-                    x, foreign = _weak_if_scalar(x), True
+                    x, plain = _weak_if_scalar(x), True
                 arrays.append(x)
                 parents.append(None)
-        y, aux = self.forward(*arrays, **settings), None
+        try:
+            y, aux = self.forward(*arrays, **settings), None
+        except ValueError as error:
+            raise self._explained(error, arrays) from None
         if self.aux:
             y, aux = y
         out = Tensor.wrap(y if type(y) is np.ndarray else np.asarray(y))
         if tracked and self.differentiable and state.recording:
-            if foreign:              # its owner could overwrite a plain array before the backward pass: copy
-                inputs = [x if isinstance(x, Tensor) else Tensor(a) if isinstance(a, np.ndarray) else a
-                          for x, a in zip(inputs, arrays, strict=True)]
-            self._record(out, inputs, parents, settings, aux)
-        if state.anomaly:
-            self._check_finite(out, arrays)
-        if state.observer is not None:
-            state.observer(self, inputs, settings, out)
-        return out, aux
+            saved, arrays = (inputs, arrays) if self.kept is None and not plain else self.keep(inputs, arrays)
+            self._record(out, parents, saved, arrays, settings, aux)
+        if state.watched:
+            self._watch(inputs, settings, out)
+        return (out, aux) if with_aux else out
 
-    def _record(self, out, inputs, parents, settings, aux):
+    def _explained(self, error, arrays):
+        """A ShapeError in place of what NumPy says about arguments that do not broadcast."""
+        if isinstance(error, MinicvError) or not self.broadcast or _fit_together(arrays):
+            return error
+        shapes = " and ".join(str(np.shape(a)) for a in arrays)
+        return ShapeError(f"{self.name}: the arguments have shapes {shapes}, expected shapes that broadcast")
+
+    def _record(self, out, parents, saved, arrays, settings, aux):
+        """Give the result its node. The attributes are set here: an `__init__` would cost as much as the rest."""
         if self.has_fixed:
             parents = [p if rule else None for p, rule in zip(parents, self.rules, strict=False)]
             if all(p is None for p in parents):
                 return
-        saved = inputs if self.kept is None else self.keep(inputs)
-        out.node = node = Node(self, parents, saved, settings, out._array, aux)
-        out._requires_grad = True
-        if state.anomaly:
-            node.trace = "".join(traceback.format_stack(limit=12)[:-3])
-        if state.keep_values:
-            node.value = out._array
+        node = _new(Node)
+        out._requires_grad, out.node = True, node
+        node.order, node.op, node.parents, node.saved, node.arrays = next(creation), self, parents, saved, arrays
+        node.versions, node.written, node.settings, node.aux = _versions(saved), writes.latest, settings, aux
+        y = out._array
+        node.shape, node.dtype, node.y = y.shape, y.dtype, y if self.keeps_y else None
 
-    def _check_finite(self, out, arrays):
-        finite_in = all(np.isfinite(a).all() for a in arrays if isinstance(a, np.ndarray))
+    def _watch(self, inputs, settings, out):
+        """Do what the modes of this thread ask for after each op."""
+        if out.node is not None and state.anomaly:
+            out.node.trace = "".join(traceback.format_stack(limit=12)[:-3])
+        if out.node is not None and state.keep_values:
+            out.node.value = out._array
+        if state.anomaly:
+            self._check_finite(inputs, out)
+        if state.observer is not None:
+            state.observer(self, inputs, settings, out)
+
+    def _check_finite(self, inputs, out):
+        finite_in = all(np.isfinite(array(x)).all() for x in inputs if x is not None)
         if finite_in and not np.isfinite(out._array).all():
             at = tuple(int(i) for i in np.argwhere(~np.isfinite(out._array))[0])
             raise DivergenceError(f"detect_anomaly: {self.name} made {out._array[at]} at index {at} "
@@ -280,6 +307,14 @@ class Op:
 
 def _find_op(name):
     return Op.registry[name]
+
+
+def _fit_together(arrays):
+    try:
+        np.broadcast_shapes(*map(np.shape, arrays))
+        return True
+    except ValueError:
+        return False
 
 
 def _weak_if_scalar(x):

@@ -9,6 +9,7 @@ warning; a maximum of nothing is a `ShapeError`. An `axis` that does not exist o
 import numpy as np
 
 from ..errors import ArgError, ShapeError
+from ..kernels import softmax as kernels
 from .elementwise import div, exp, where
 from .engine import expand
 from .index import check_axis
@@ -262,6 +263,9 @@ def logsumexp(x, *, axis=None, keepdims=False):
     derivative that is NaN at that element. NB: the naive form gives NaN for an all -inf row.
     """
     x, axes = float_array(x), check_axes("logsumexp", axis, np.ndim(x))
+    if kernels.fits(x):
+        y = kernels.logsumexp(x, axes)
+        return y.reshape(_kept_shape(x.shape, axes)) if keepdims else y
     top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(np.float64)
     with np.errstate(over="ignore", divide="ignore"):
@@ -271,6 +275,8 @@ def logsumexp(x, *, axis=None, keepdims=False):
 
 def _logsumexp_rule(g, y, x, axis=None, keepdims=False):
     """g * softmax(x)."""
+    if kernels.fits(g, x, y):
+        return kernels.logsumexp_input(g, x, y, check_axes("logsumexp", axis, x.ndim))
     shift = where(array(y) == -np.inf, 0.0, y)
     return _spread(g, x, axis) * exp(x - _spread(shift, x, axis))
 

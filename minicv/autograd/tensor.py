@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
+from ..kernels.panels import own
 from .modes import state
 
 
@@ -24,7 +25,17 @@ def _count_lone_references():
     return sys.getrefcount(held)
 
 
-_ALONE = _count_lone_references()        # what getrefcount says when one slot and one local hold an array
+
+class _Writes:
+    """`latest` is a new object at every write to any Tensor: while it is the same, nothing was written."""
+
+    def __init__(self):
+        self.latest = object()
+
+
+writes = _Writes()
+_new = object.__new__
+SLOT_AND_NAME = _count_lone_references()      # what getrefcount says when one slot and one local hold an array
 
 
 def as_array(data, dtype=None):
@@ -109,10 +120,9 @@ class Tensor:
     @classmethod
     def wrap(cls, values):
         """A tensor round an array that nobody else will write; the array is locked, not copied."""
-        self = cls.__new__(cls)
+        self = _new(cls)
         values.setflags(False)
-        self._array = values
-        self._requires_grad, self._grad, self.node, self.version = False, None, None, 0
+        self._array, self._requires_grad, self._grad, self.node, self.version = values, False, None, None, 0
         return self
 
     # What it is ---------------------------------------------------------------------------------
@@ -235,6 +245,9 @@ class Tensor:
 
     def _wrote(self):
         self.version += 1
+        if self._array.ndim == 4:
+            own(self._array)             # what kernels prepared from a filter is out of date
+        writes.latest = object()
         if self.node is not None:
             self.node.result_version += 1
 
@@ -246,7 +259,7 @@ class Tensor:
         a copy of its own first, so a write never reaches them.
         """
         values = self._array
-        if values.base is not None or sys.getrefcount(values) > _ALONE:
+        if values.base is not None or sys.getrefcount(values) > SLOT_AND_NAME:
             values = self._array = values.copy(order="K")
         values.setflags(write=True)
         try:

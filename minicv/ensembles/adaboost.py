@@ -52,7 +52,9 @@ class AdaBoostClassifier(Classifier):
     * A vote of exactly 0 goes to the positive, that is larger, class.
 
     NB: scikit-learn divides the votes by the sum of their weights, so that its `predict_proba` gets
-    no more certain with more rounds, and keeps earlier learners beside one with eps = 0.
+    no more certain with more rounds, and keeps earlier learners beside one with eps = 0. Its trees
+    decide ties at random where ours take the lowest feature: on data with exact symmetries several
+    classes can leave our default learner turning in a circle, which depth 2 prevents.
 
     Examples
     --------

@@ -45,14 +45,16 @@ class Stored:
             classes, nodes, D = arrays.pop("classes"), arrays.pop("nodes"), head["features"]
             if head["kind"] != cls.__name__:
                 raise DataFormatError(f"{where} holds a {head['kind']}, expected a {cls.__name__}")
+            if nodes.ndim != 1 or nodes.dtype != np.int64 or sum(nodes.tolist()) != len(arrays["feature"]):
+                raise DataFormatError(f"{where} has {len(arrays['feature'])} nodes, but counts others")
             columns = [np.split(arrays[name], np.cumsum(nodes)[:-1]) for name in FIELDS]
             trees = [Tree(*parts) for parts in zip(*columns, strict=True)]
             model = cls(**head["settings"])
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, TypeError, ValueError, IndexError) as e:
             if isinstance(e, DataFormatError):
                 raise
             raise DataFormatError(f"{where} is no archive of trees: {e}") from e
-        for tree, count in zip(trees, nodes, strict=True):
+        for tree, count in zip(trees, nodes):
             _check_tree(where, tree, count, D, max(1, len(classes)))
         model.n_features_in_ = D
         if len(classes):

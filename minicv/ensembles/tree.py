@@ -185,7 +185,7 @@ def export_text(model, *, feature_names=None, decimals=2) -> str:
         f = tree.feature[node]
         indent = "    " * depth
         if f < 0:
-            count = tree.samples[node]
+            count = int(tree.samples[node])
             lines.append(f"{indent}{leaf_text(model, node, decimals)} ({count} sample{'s' * (count != 1)})")
             continue
         name, t = feature_names[f] if feature_names else f"x[{f}]", f"{tree.threshold[node]:.{decimals}f}"

@@ -7,24 +7,25 @@ Images are (N, H, W, C), filters (P, Q, C); the three kernels are the partial de
 
 import numpy as np
 
+from .buffers import empty
 from .launch import kernel
 
 CHUNKS = 64                         # partial sums of the filter, whatever the number of threads
 
 
-def depthwise_conv(x, w, geometry):
+def conv(x, w, geometry, kept=False):
     """`conv2d` for groups = C: x (N, C, H, W) channels-last, w (O, 1, P, Q)."""
     x = _repeat(x.transpose(0, 2, 3, 1), len(w) // x.shape[1])
-    y = np.empty((len(x), *geometry.grid, len(w)), x.dtype)
+    y = empty((len(x), *geometry.grid, len(w)), x.dtype)
     depthwise(y.shape[0] * y.shape[1], x, _by_tap(w), y, geometry.stride, geometry.corner,
               geometry.dilation)
     return y.transpose(0, 3, 1, 2)
 
 
-def depthwise_conv_input(g, w, geometry, shape):
+def conv_input(g, w, geometry, shape, kept=False):
     """`conv2d_input` for groups = C; `shape` is (N, C, H, W)."""
     N, C, H, W = shape
-    gx = np.empty((N, H, W, len(w)), g.dtype)
+    gx = empty((N, H, W, len(w)), g.dtype)
     depthwise_input(N * H, g.transpose(0, 2, 3, 1), _by_tap(w), gx, geometry.stride,
                     geometry.corner, geometry.dilation)
     if len(w) > C:
@@ -32,7 +33,7 @@ def depthwise_conv_input(g, w, geometry, shape):
     return gx.transpose(0, 3, 1, 2)
 
 
-def depthwise_conv_filter(x, g, geometry):
+def conv_filter(x, g, geometry):
     """`conv2d_filter` for groups = C."""
     x = _repeat(x.transpose(0, 2, 3, 1), g.shape[1] // x.shape[1])
     partial = np.empty((CHUNKS, *geometry.kernel, g.shape[1]))  # float64

@@ -35,7 +35,7 @@ _pool = None
 _forked = False
 
 
-def kernel(*, twin, out, parallel=True):
+def kernel(*, twin, out, parallel=True, vector=False, allow=""):
     """Make a kernel of a loop.
 
     Parameters
@@ -48,19 +48,35 @@ def kernel(*, twin, out, parallel=True):
     parallel : bool
         Whether the body works on items [start, stop), its first two arguments. A kernel that is not
         parallel is called without a count.
+    vector : bool
+        Whether the body holds vector code (`simd`), which runs compiled only; without the compiler
+        the twin takes its place.
+    allow : str
+        What the compiler may do for speed: "contract" rounds a b + c once, "reassoc" takes sums in another
+        order, without which a sum is no vector loop (it also turns s + (x - m) into (s + x) - m). NaN and
+        infinity always keep their meaning.
     """
     def wrap(body):
-        made = Kernel(body, twin, out.split(), parallel)
+        made = Kernel(body, twin, out.split(), parallel, vector, allow)
         _kernels[f"{body.__module__.split('.')[-1]}.{body.__name__}"] = made
         return made
     return wrap
 
 
+def part(function=None, *, allow=""):
+    """A function that kernels call: compiled into each of them. `allow` as in `kernel`, for its own arithmetic."""
+    if function is None:
+        return lambda function: part(function, allow=allow)
+    numba = load_numba()
+    return function if numba is None else numba.njit(function, fastmath=set(allow.split()) or False)
+
+
 class Kernel:
     """A loop, its compiled form and its NumPy twin."""
 
-    def __init__(self, body, twin, out, parallel):
-        self.body, self.twin, self.parallel = body, twin, parallel
+    def __init__(self, body, twin, out, parallel=True, vector=False, allow=""):
+        self.body, self.twin, self.parallel, self.vector = body, twin, parallel, vector
+        self.fastmath = set(allow.split()) or False
         self.__name__, self.__doc__ = body.__name__, body.__doc__
         names = list(inspect.signature(body).parameters)[2 * parallel:]
         self.outputs = [names.index(name) for name in out]
@@ -68,7 +84,7 @@ class Kernel:
 
     def __call__(self, *args):
         count, args = (args[:1], args[1:]) if self.parallel else ((), args)
-        if load_numba() is None:
+        if not (compiler_runs() if self.vector else load_numba()):
             return self.twin(*args)
         args = [a if i in self.outputs else normal(a) for i, a in enumerate(args)]
         parts = num_parts(args) if self.parallel and not _is_plain(self.compiled) else 1
@@ -107,19 +123,19 @@ class Kernel:
         body = types.FunctionType(self.body.__code__, self.body.__globals__, self.body.__name__)
         body.__module__, body.__qualname__ = self.body.__module__, self.body.__qualname__
         with _lock:
-            self.compiled = _jit(body, cache.folder() if cached else None)
+            self.compiled = _jit(body, cache.folder() if cached else None, self.fastmath)
         return self.compiled
 
 
-def _jit(body, folder):
+def _jit(body, folder, fastmath):
     numba = load_numba()
     if folder:
         try:
             with cache.numba_cache_dir(numba.config, folder):
-                return numba.njit(cache=True, nogil=True)(body)
+                return numba.njit(cache=True, nogil=True, fastmath=fastmath)(body)
         except (RuntimeError, OSError) as error:
             cache.warn_once(f"compiled kernels cannot be cached ({error!r:.80})")
-    return numba.njit(nogil=True)(body)
+    return numba.njit(nogil=True, fastmath=fastmath)(body)
 
 
 def _is_plain(function):
@@ -137,6 +153,12 @@ def load_numba():
         cache.warn_once(f"numba cannot be imported ({error}); the slower NumPy kernels are used")
         return None
     return numba
+
+
+def compiler_runs():
+    """Whether kernels are compiled: Numba is there and neither switch turns it off."""
+    numba = load_numba()
+    return numba is not None and not numba.config.DISABLE_JIT
 
 
 def normal(a):

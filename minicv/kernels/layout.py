@@ -7,6 +7,9 @@ is one short contiguous run whatever the stride or the window.
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
+from .buffers import POOLED, empty
+
+CHANNELS_LAST = (0, 2, 3, 1)            # axes of (N, C, H, W), slowest first
 
 
 def is_channels_last(x: np.ndarray) -> bool:
@@ -30,13 +33,27 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 def like_layout(x: np.ndarray, shape: tuple, dtype=None) -> np.ndarray:
     """Empty array of `shape` whose memory order follows x: channels last stays channels last.
 
-    Shapes that are not (N, C, H, W) are in C order. `dtype` is by default that of x.
+    Shapes that are not (N, C, H, W) are in C order. `dtype` is by default that of x. The memory of large
+    arrays comes from the pool, see `buffers.empty`.
     """
-    dtype = x.dtype if dtype is None else dtype
-    if len(shape) != 4 or not is_channels_last(x):
-        return np.empty(shape, dtype)
-    N, C, H, W = shape
-    return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+    last = len(shape) == 4 and is_channels_last(x)
+    return empty(shape, x.dtype if dtype is None else dtype, CHANNELS_LAST if last else None)
+
+
+def room(*arrays):
+    """Memory from the pool for an element-wise result of `arrays`, or None for a small one: ``out=room(a, b)``.
+
+    Python scalars may be among them. The result has the promoted float type and the memory order of the
+    first array that has its shape; integers, small results and broadcast memory are left to NumPy (None).
+    """
+    found = [a for a in arrays if isinstance(a, np.ndarray)]
+    if all(a.nbytes < POOLED for a in found):
+        return None
+    shape, dtype = np.broadcast_shapes(*[a.shape for a in found]), np.result_type(*arrays)
+    for a in found:
+        if a.shape == shape and dtype.kind == "f" and 0 not in a.strides:
+            return empty(shape, dtype, tuple(sorted(range(a.ndim), key=lambda axis, a=a: -abs(a.strides[axis]))))
+    return None
 
 
 def planes(x: np.ndarray, last: bool) -> np.ndarray:

@@ -4,13 +4,15 @@ An array and the axes to average over are seen as (S, R, K, Q): statistics belon
 r and q. Batch norm over channels-last images is (1, N H W, C, 1), layer norm (tokens, 1, 1, D), group norm
 (N, H W, groups, C / groups).
 
-All values are taken relative to a pivot, the first value of the group, so that a constant gives exactly 0 and a
-mean far above the standard deviation costs no digits; a mean is pivot + rest. Sums are float64 and taken block
-by block; blocks are merged by the rule for the moments of a union,
+Statistics are relative to a pivot, the first value of the group, so that a constant gives exactly 0 and a mean
+far above the standard deviation costs no digits; a mean is pivot + rest. Blocks are merged in float64 by the
+rule for the moments of a union,
 
     m = sum n_b m_b / n        M = sum M_b + n_b (m_b - m)^2                                        (1)
 
-with M_b the sum of squared deviations from the block's own mean m_b.
+with M_b the sum of squared deviations from the block's own mean m_b. Scale and shift then run in the precision
+of x: with `near` the rounded mean, (x - mean) a + b = (x - near) a + (b - (mean - near) a), where the last
+bracket is computed in float64.
 Reference: Chan, Golub and LeVeque, COMPSTAT 1982, eq. 2.1.
 """
 
@@ -18,10 +20,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .launch import example, kernel
+from .buffers import empty
+from .launch import example
+from .normalize_loops import (
+    PLAIN,
+    RELU,
+    RESIDUAL_RELU,
+    column_apply,
+    column_gradient,
+    column_moments,
+    column_sums,
+    row_apply,
+    row_gradient,
+    row_moments,
+    row_sums,
+)
 
-BLOCK = 16384                       # values of one block: they stay in the cache between two passes
-LANES = 32                          # sums that a row is split into
+BLOCK = 16384                       # values of one block of columns
+TINY = 1e-30                        # a variance below has lost digits in float32
+SHORT = 256                         # rows shorter than this are treated as columns
 
 
 class View(NamedTuple):
@@ -72,14 +89,16 @@ def _runs(shape, order, axes):
     return runs if len(runs) > 1 else [*runs, 1]
 
 
-def normalize(x, axes, *, eps, weight=None, bias=None):
-    """y = weight (x - mean) / sqrt(var + eps) + bias over `axes`.
+def normalize(x, axes, *, eps, weight=None, bias=None, residual=None, relu=False):
+    """y = weight (x - mean) / sqrt(var + eps) + bias over `axes`; with `relu`, max(y + residual, 0).
 
     Parameters
     ----------
     x : array, float32 or float64, not empty
     weight, bias : array, optional
         Broadcast to the statistics (the shape of x with `axes` at size 1).
+    residual : array like x, optional
+        Only with `relu`.
 
     Returns
     -------
@@ -90,26 +109,84 @@ def normalize(x, axes, *, eps, weight=None, bias=None):
     v = view(x, axes)
     values = v.split(x)
     pivot = values[:, 0, :, 0].astype(np.float64)
-    rest, var = _moments(values, pivot)
-    scale = inverse_std(var, eps) * (1 if weight is None else v.gather(weight))
-    shift = np.zeros(rest.shape) if bias is None else v.gather(bias)
-    y = np.empty(v.shape, x.dtype)
-    scale_and_shift(v.shape[0] * v.shape[1], _rows(values), pivot, rest, scale, shift, _rows(y))
-    return v.join(y), *map(v.spread, (pivot, rest, var))
+    rest, var = _moments(values, values[:, 0, :, 0])
+    if x.dtype == np.float32 and _out_of_range(var, eps):
+        rest, var = _moments(values.astype(np.float64), pivot)
+    y = _apply(v, values, *_near(pivot, rest, x.dtype), inverse_std(var, eps), weight, bias, residual, relu)
+    return y, *map(v.spread, (pivot, rest, var))
 
 
-def normalize_input(g, x, axes, pivot, rest, var, *, eps, weight=None):
-    """Gradient of `normalize` in x, and the sums over `axes` of g and of g (x - mean) / sqrt(var + eps)."""
+def normalize_given(x, axes, mean, var, *, eps, weight=None, bias=None, residual=None, relu=False):
+    """As `normalize`, with given statistics that broadcast to x with `axes` at size 1; only y.
+
+    A residual is also added without `relu`.
+    """
     v = view(x, axes)
-    pivot, rest, inverse = v.gather(pivot), v.gather(rest), inverse_std(v.gather(var), eps)
-    values, g = v.split(x), v.split(g)
-    sums, products = _sums(g, values, pivot, rest)
+    near, offset = _near(v.gather(mean), 0.0, x.dtype)
+    return _apply(v, v.split(x), near, offset, inverse_std(v.gather(var), eps), weight, bias, residual, relu)
+
+
+def _near(pivot, rest, dtype):
+    """The mean pivot + rest rounded to dtype, and what the rounding left out."""
+    near = (pivot + rest).astype(dtype)
+    return near, (pivot - near) + rest
+
+
+def _apply(v, x, near, offset, inverse, weight, bias, residual, relu):
+    scale = inverse if weight is None else inverse * v.gather(weight)
+    shift = np.zeros(near.shape) if bias is None else v.gather(bias)
+    with np.errstate(invalid="ignore"):                     # 0 * inf
+        shift = np.where(offset == 0, shift, shift - offset * scale)
+    mode = PLAIN if not relu else RELU if residual is None else RESIDUAL_RELU
+    added = None if residual is None or relu else v.split(residual)
+    residual = x if residual is None else v.split(residual)
+    y = empty(v.shape, x.dtype)
+    _columns_or_rows(v.shape, (x, residual, y), (near, scale, shift), x.dtype,
+                     lambda n, x, r, y, *given: column_apply(n, x, r, *given, mode, y),
+                     lambda n, x, r, y, *given: _row_apply_relu(n, x, r, *given, mode, y))
+    return v.join(y if added is None else np.add(y, added, out=y))
+
+
+def _row_apply_relu(n, x, residual, near, scale, shift, mode, y):
+    row_apply(n, x, near, scale, shift, y)
+    if mode == RESIDUAL_RELU:
+        np.add(y, residual, out=y)
+    if mode:
+        np.maximum(y, 0, out=y)
+
+
+def normalize_input(g, x, axes, pivot, rest, var, *, eps, weight=None, y=None, residual=False):
+    """Gradient of `normalize` in x, the sums over `axes` of g and of g (x - mean) / sqrt(var + eps), and g itself.
+
+    With y, the result after relu, g counts where y > 0; the last result is then None, or with `residual` the
+    gradient of the residual, g where y > 0.
+    """
+    v = view(x, axes)
+    near, offset = _near(v.gather(pivot), v.gather(rest), x.dtype)
+    inverse = inverse_std(v.gather(var), eps)
+    values, slopes = v.split(x), v.split(g)
+    outcome = slopes if y is None else v.split(y)
+    mode = PLAIN if y is None else RESIDUAL_RELU if residual or not _as_columns(v.shape) else RELU
+    masked = empty(v.shape, x.dtype) if mode == RESIDUAL_RELU else None
+    sums, products = _sums(slopes, values, outcome, near, mode, masked)
+    products = (products - offset * sums) * inverse
+    if mode == RESIDUAL_RELU:
+        slopes, mode = masked, PLAIN
+    gx = _gradient(v, slopes, values, outcome, mode, near, offset, inverse, sums, products, weight)
+    return gx, v.spread(sums), v.spread(products), v.join(masked) if residual else None
+
+
+def _gradient(v, g, x, y, mode, near, offset, inverse, sums, products, weight):
+    """scale (g - mean(g) - z mean(g z)) with z = (x - mean) inverse, as scale g - slope (x - near) + shift."""
     count = v.shape[1] * v.shape[3]
-    scale = inverse * (1 if weight is None else v.gather(weight))
-    gx = np.empty(v.shape, x.dtype)
-    normalize_gradient(v.shape[0] * v.shape[1], _rows(g), _rows(values), pivot, rest, scale, scale * sums / count,
-                       scale * inverse * inverse * products / count, _rows(gx))
-    return v.join(gx), v.spread(sums), v.spread(products * inverse)
+    scale = inverse if weight is None else inverse * v.gather(weight)
+    slope = scale * inverse * products / count
+    shift = slope * offset - scale * sums / count
+    gx = empty(v.shape, x.dtype)
+    _columns_or_rows(v.shape, (g, x, y, gx), (near, scale, slope, shift), x.dtype,
+                     lambda n, g, x, y, gx, *given: column_gradient(n, g, x, y, *given, mode, gx),
+                     lambda n, g, x, y, gx, *given: row_gradient(n, g, x, *given, gx))
+    return v.join(gx)
 
 
 def inverse_std(var, eps):
@@ -118,37 +195,62 @@ def inverse_std(var, eps):
         return 1 / np.sqrt(var + eps)
 
 
-def _rows(x):
-    """(S, R, K, Q) as (S, R, K Q), whose last axis is contiguous for certain."""
+# Columns or rows ----------------------------------------------------------------------------------------
+
+
+def _as_columns(shape):
+    """Whether (S, R, K, Q) is computed as (S, R, K Q): single values, or many short rows."""
+    S, R, K, Q = shape
+    return Q == 1 or R > 1 and Q < SHORT
+
+
+def _flat(x):
+    """(S, R, K, Q) as (S, R, K Q)."""
     return x.reshape(*x.shape[:2], -1)
 
 
-def _partials(x):
-    """Rows of a block and two arrays (S, blocks, K)."""
-    S, R, K, Q = x.shape
+def _columns_or_rows(shape, arrays, statistics, dtype, columns, rows):
+    """Call one of two kernels on arrays (S, R, K, Q) and statistics (S, K), rounded to dtype."""
+    S, R, K, Q = shape
+    statistics = [a.astype(dtype, copy=False) for a in statistics]
+    if not _as_columns(shape):
+        return rows(S * R, *arrays, *statistics)
+    if Q > 1:
+        statistics = [np.repeat(a, Q, axis=1) for a in statistics]
+    return columns(S * R, *map(_flat, arrays), *statistics)
+
+
+def _block_rows(shape):
+    """Rows of a block and the shape of a statistic of all blocks (S, B, K Q)."""
+    S, R, K, Q = shape
     rows = max(1, BLOCK // (K * Q))
-    return rows, *(np.empty((S, -(-R // rows), K)) for _ in range(2))
-
-
-def _lanes(x, *statistics):
-    """A row (S, 1, 1, Q) as (S, Q / 32, 32, 1): one sum after another would wait, 32 run side by side."""
-    S, R, K, Q = x.shape
-    if R * K > 1 or Q % LANES:
-        return x, *statistics
-    return x.reshape(S, Q // LANES, LANES, 1), *(np.repeat(s, LANES, axis=1) for s in statistics)
+    return rows, (S, -(-R // rows), K * Q)
 
 
 def _moments(x, pivot):
-    """Mean relative to the pivot and variance (S, K): those of blocks, then of lanes, merged by equation (1)."""
-    K = x.shape[2]
-    x, pivot = _lanes(x, pivot)
-    rows, mean, square = _partials(x)
-    block_moments(len(x) * mean.shape[1], _rows(x), pivot, rows, mean, square)
-    share = np.diff([*range(0, x.shape[1], rows), x.shape[1]])[:, None] / x.shape[1]    # of each block
-    mean, var = _merge(mean, square.sum(axis=1) / (x.shape[1] * x.shape[3]), share)
-    if x.shape[2] > K:
-        mean, var = _merge(mean[:, :, None], var.mean(axis=1, keepdims=True), 1 / LANES)
+    """Mean relative to the pivot and variance (S, K): those of blocks, merged by equation (1)."""
+    S, R, K, Q = x.shape
+    if not _as_columns(x.shape):
+        mean, square = np.empty((S, K)), np.empty((S, K))
+        row_moments(S * K, x, pivot, mean, square)
+        return mean, square / (R * Q)
+    rows, shape = _block_rows(x.shape)
+    mean, square = np.empty(shape), np.empty(shape)
+    column_moments(S * shape[1], _flat(x), np.repeat(pivot, Q, axis=1), rows, mean, square)
+    if shape[1] == 1:
+        mean, var = mean[:, 0], square[:, 0] / R
+    else:
+        share = np.diff([*range(0, R, rows), R])[:, None] / R                          # of each block
+        mean, var = _merge(mean, square.sum(axis=1) / R, share)
+    if Q > 1:
+        mean, var = mean.reshape(S, K, Q), var.reshape(S, K, Q)
+        mean, var = _merge(mean.transpose(0, 2, 1), var.mean(axis=2), 1 / Q)
     return mean, var
+
+
+def _out_of_range(var, eps):
+    """Whether squares of float32 may have overflowed, or vanished where that matters."""
+    return not np.isfinite(var).all() or eps < TINY and (var < TINY).any()
 
 
 def _merge(means, within, share):
@@ -157,157 +259,20 @@ def _merge(means, within, share):
     return mean, within + (np.square(means - mean[:, None]) * share).sum(axis=1)
 
 
-def _sums(g, x, pivot, rest):
-    """Sums (S, K) of g and of g (x - mean)."""
-    K = x.shape[2]
-    (g,), (x, pivot, rest) = _lanes(g), _lanes(x, pivot, rest)
-    rows, *partial = _partials(x)
-    block_sums(len(x) * partial[0].shape[1], _rows(g), _rows(x), pivot, rest, rows, *partial)
-    return [p.sum(axis=1).reshape(len(x), K, -1).sum(axis=2) for p in partial]
-
-
-# Loops over arrays (S, R, K Q) with statistics (S, K) ----------------------------------------------------
-
-
-def _split(x, mean):
-    """(S, R, K Q) as (S, R, K, Q)."""
-    return x.reshape(*x.shape[:2], mean.shape[-1], -1)
-
-
-def _blocks(x, rows, partial):
-    """Every block (S, rows, K, Q) with its index."""
-    for b in range(partial.shape[1]):
-        yield b, _split(x[:, b * rows:(b + 1) * rows], partial)
-
-
-def _deviation(x, pivot, rest):
-    """x - mean as (S, R, K, Q), float64."""
-    return _split(x, pivot) - pivot[:, None, :, None] - rest[:, None, :, None]
-
-
-def block_moments_numpy(x, pivot, rows, mean, square):
-    """Mean relative to the pivot and squared deviations of each block."""
-    for b, block in _blocks(x, rows, mean):
-        d = block - pivot[:, None, :, None]
-        mean[:, b] = d.mean(axis=(1, 3))
-        square[:, b] = np.square(d - mean[:, b, None, :, None]).sum(axis=(1, 3))
-
-
-def block_sums_numpy(g, x, pivot, rest, rows, sums, products):
-    """Both sums of each block."""
-    for b, block in _blocks(g, rows, sums):
-        d = _deviation(x[:, b * rows:(b + 1) * rows], pivot, rest)
-        sums[:, b] = block.sum(axis=(1, 3), dtype=np.float64)
-        products[:, b] = (block * d).sum(axis=(1, 3))
-
-
-def scale_and_shift_numpy(x, pivot, rest, scale, shift, y):
-    """(x - mean) scale + shift."""
-    y[...] = (_deviation(x, pivot, rest) * scale[:, None, :, None] + shift[:, None, :, None]).reshape(y.shape)
-
-
-def normalize_gradient_numpy(g, x, pivot, rest, scale, shift, slope, gx):
-    """scale g - shift - slope (x - mean)."""
-    scale, shift, slope = (a[:, None, :, None] for a in (scale, shift, slope))
-    gx[...] = (scale * _split(g, pivot) - shift - slope * _deviation(x, pivot, rest)).reshape(gx.shape)
-
-
-@kernel(twin=block_moments_numpy, out="mean square")
-def block_moments(start, stop, x, pivot, rows, mean, square):
-    """An item is a block: mean (S, B, K) relative to the pivot, and sum of squared deviations from it."""
-    S, R, L = x.shape
-    B, K = mean.shape[1:]
-    Q = L // K
-    total, deviation = np.empty(K), np.empty(K)
-    for item in range(start, stop):
-        s = item // B
-        b = item - s * B
-        first, last = b * rows, min(b * rows + rows, R)
-        total[:], deviation[:] = 0, 0
-        for r in range(first, last):
-            if Q == 1:                                          # then the loop over k is the vector
-                for k in range(K):
-                    total[k] += x[s, r, k] - pivot[s, k]
-            else:
-                for k in range(K):
-                    for c in range(k * Q, k * Q + Q):
-                        total[k] += x[s, r, c] - pivot[s, k]
-        for k in range(K):
-            total[k] /= (last - first) * Q
-        for r in range(first, last):
-            if Q == 1:
-                for k in range(K):
-                    deviation[k] += (x[s, r, k] - pivot[s, k] - total[k]) ** 2
-            else:
-                for k in range(K):
-                    for c in range(k * Q, k * Q + Q):
-                        deviation[k] += (x[s, r, c] - pivot[s, k] - total[k]) ** 2
-        for k in range(K):
-            mean[s, b, k], square[s, b, k] = total[k], deviation[k]
-
-
-@kernel(twin=block_sums_numpy, out="sums products")
-def block_sums(start, stop, g, x, pivot, rest, rows, sums, products):
-    """An item is a block: sums (S, B, K) of g and of g (x - mean)."""
-    S, R, L = x.shape
-    B, K = sums.shape[1:]
-    Q = L // K
-    total, product = np.empty(K), np.empty(K)
-    for item in range(start, stop):
-        s = item // B
-        b = item - s * B
-        total[:], product[:] = 0, 0
-        for r in range(b * rows, min(b * rows + rows, R)):
-            if Q == 1:
-                for k in range(K):
-                    total[k] += g[s, r, k]
-                    product[k] += g[s, r, k] * (x[s, r, k] - pivot[s, k] - rest[s, k])
-            else:
-                for k in range(K):
-                    for c in range(k * Q, k * Q + Q):
-                        total[k] += g[s, r, c]
-                        product[k] += g[s, r, c] * (x[s, r, c] - pivot[s, k] - rest[s, k])
-        for k in range(K):
-            sums[s, b, k], products[s, b, k] = total[k], product[k]
-
-
-@kernel(twin=scale_and_shift_numpy, out="y")
-def scale_and_shift(start, stop, x, pivot, rest, scale, shift, y):
-    """An item is a row (s, r)."""
-    S, R, L = x.shape
-    K = pivot.shape[1]
-    Q = L // K
-    for item in range(start, stop):
-        s = item // R
-        r = item - s * R
-        if Q == 1:
-            for k in range(K):
-                y[s, r, k] = (x[s, r, k] - pivot[s, k] - rest[s, k]) * scale[s, k] + shift[s, k]
-        else:
-            for k in range(K):
-                p, m, a, b = pivot[s, k], rest[s, k], scale[s, k], shift[s, k]
-                for c in range(k * Q, k * Q + Q):
-                    y[s, r, c] = (x[s, r, c] - p - m) * a + b
-
-
-@kernel(twin=normalize_gradient_numpy, out="gx")
-def normalize_gradient(start, stop, g, x, pivot, rest, scale, shift, slope, gx):
-    """An item is a row (s, r)."""
-    S, R, L = x.shape
-    K = pivot.shape[1]
-    Q = L // K
-    for item in range(start, stop):
-        s = item // R
-        r = item - s * R
-        if Q == 1:
-            for k in range(K):
-                gx[s, r, k] = (scale[s, k] * g[s, r, k] - shift[s, k]
-                               - slope[s, k] * (x[s, r, k] - pivot[s, k] - rest[s, k]))
-        else:
-            for k in range(K):
-                p, m, a, b, d = pivot[s, k], rest[s, k], scale[s, k], shift[s, k], slope[s, k]
-                for c in range(k * Q, k * Q + Q):
-                    gx[s, r, c] = a * g[s, r, c] - b - d * (x[s, r, c] - p - m)
+def _sums(g, x, y, near, mode, masked):
+    """Sums (S, K) of g and of g (x - near), g counted where y > 0 unless `mode` is plain."""
+    S, R, K, Q = x.shape
+    if not _as_columns(x.shape):
+        if mode:
+            g = np.multiply(g, y > 0, out=masked)
+        sums, products = np.empty((S, K)), np.empty((S, K))
+        row_sums(S * K, g, x, near, sums, products)
+        return sums, products
+    rows, shape = _block_rows(x.shape)
+    out = np.empty((S, R, 0), x.dtype) if masked is None else _flat(masked)
+    partial = np.empty(shape), np.empty(shape)
+    column_sums(S * shape[1], *map(_flat, (g, x, y)), np.repeat(near, Q, axis=1), rows, mode, out, *partial)
+    return [p.sum(axis=1).reshape(S, K, Q).sum(axis=2) for p in partial]
 
 
 @example
@@ -315,3 +280,5 @@ def _example(dtype):
     x = np.ones((2, 3), dtype)
     y, *statistics = normalize(x, (0,), eps=1.0)
     normalize_input(y, x, (0,), *statistics, eps=1.0)
+    y, *statistics = normalize(x, (1,), eps=1.0)
+    normalize_input(y, x, (1,), *statistics, eps=1.0)

@@ -10,6 +10,7 @@ Positions are h W + w; index -1 is a tap outside the image and adds nothing.
 import numpy as np
 
 from ..errors import ArgError
+from .buffers import empty
 from .launch import kernel
 from .layout import is_channels_last
 
@@ -24,7 +25,7 @@ def taps_gather(x, index, weight):
     """
     _check_index("taps_gather", index, x.shape[2] * x.shape[3])
     dtype = np.result_type(x, weight)
-    y = np.empty((len(x), index.shape[1], x.shape[1]), dtype)
+    y = empty((len(x), index.shape[1], x.shape[1]), dtype)
     gather_taps(index.shape[0] * index.shape[1], _as_pixels(x, dtype), index,
                 weight.astype(dtype, copy=False), y)
     return _like(y.transpose(0, 2, 1), is_channels_last(x))
@@ -36,7 +37,7 @@ def taps_scatter(g, index, weight, *, size, channels_last=True):
     dtype = np.result_type(g, weight)
     g = np.ascontiguousarray(g.transpose(0, 2, 1), dtype)
     N, _, C = g.shape
-    x = np.empty((N, *size, C), dtype)
+    x = empty((N, *size, C), dtype)
     blocks = -(-C // CHANNEL_BLOCK)
     scatter_taps(N * blocks, g, index, weight.astype(dtype, copy=False), _pixels(x), CHANNEL_BLOCK)
     return _like(x.transpose(0, 3, 1, 2), channels_last)

@@ -1,7 +1,7 @@
 """Growing decision trees level by level: sort the samples of each node, scan for the best split, part them.
 
 All nodes of a level, of one tree or of many, are worked on at once. Node j owns the samples
-``index[first[j]:first[j + 1]]``. Features are compared by rank: ``rank[f, n]`` counts the distinct
+``index[first[j]:first[j + 1]]``, which ascend. Features are compared by rank: ``rank[f, n]`` counts the distinct
 values of feature f below that of sample n, so that sorting is a matter of integers.
 
 A split sends rank <= low to the left. Its gain is the fall of weight times impurity,

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ArgError, ShapeError
 from ..geometry.rle import rle_area, rle_overlap
 from ..kernels.coco import accumulate, box_overlaps, match_groups
-from .coco_input import Objects, objects_from_arrays, objects_from_dicts
+from .coco_input import objects_from_arrays, objects_from_dicts
 
 THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10))
 AREAS = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))
@@ -180,6 +180,3 @@ def _check_settings(function, iou_type, thresholds, areas, max_dets):
         raise ShapeError(f"{function}: areas has shape {areas.shape}, expected four (low, high) with low <= high")
     if dets.shape != (3,) or not (np.diff(dets) >= 0).all() or dets[0] < 1 or (dets % 1).any():
         raise ArgError(f"{function}: max_dets is {max_dets}, expected three rising integers >= 1")
-
-
-__all__ = ["AREAS", "CocoScores", "NAMES", "Objects", "THRESHOLDS", "evaluate_coco", "evaluate_coco_arrays"]

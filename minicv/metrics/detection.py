@@ -108,7 +108,8 @@ def evaluate_detections(predictions, targets, *, num_classes, threshold=0.5, str
     settings = dict(threshold=threshold, strict=strict, assign=assign)
     curves, counts = [], []
     for label in range(num_classes):
-        rows = [_match_image(p, t, label, inclusive, settings) for p, t in pairs]
+        rows = [_match_image(p, t, label, inclusive, settings) for p, t in pairs
+                if label in p["labels"] or label in t["labels"]]
         found, scores = (np.concatenate([r[k] for r in rows]) if rows else np.zeros(0) for k in (0, 1))
         counts.append(sum(r[2] for r in rows))
         curves.append(precision_recall(found.astype(bool), scores, counts[-1]))

@@ -18,6 +18,7 @@ import numpy as np
 from ..autograd.modes import no_grad
 from ..autograd.tensor import Tensor
 from ..errors import ArgError, CheckpointError, DTypeError, GraphError
+from ..kernels.panels import own
 
 _OPTIONAL = "num_batches_tracked"        # older files and frozen batch norms do not have it
 
@@ -29,6 +30,7 @@ class Parameter(Tensor):
 
     def __init__(self, data, requires_grad=True, dtype=None):
         super().__init__(data, requires_grad=requires_grad, dtype=dtype)
+        own(self._array)
 
 
 class Buffer(Tensor):

@@ -11,6 +11,7 @@ import numpy as np
 from ..autograd.index import scatter_add
 from ..autograd.op import op
 from ..autograd.softmax import softmax
+from ..kernels import softmax as kernels
 
 
 @op(aux=True)
@@ -26,6 +27,9 @@ def softmax_nll(z, *, target):
     -------
     (N, ...), shifted by the largest score so that nothing overflows. Aux: the softmax.
     """
+    if kernels.fits(z):
+        y, p = kernels.nll(z, target)
+        return y, (p,)
     top = z.max(axis=1, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(z.dtype)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -47,6 +51,8 @@ def _nll_rule(g, y, z, target, aux):
     (p,), at = aux, _at(target)
     if p is None:
         return g[:, None] * softmax(z, axis=1) - scatter_add(g, index=at, shape=z.shape)
+    if kernels.fits(g, p):
+        return kernels.nll_input(g, p, target)
     gz = g[:, None] * p
     gz[at] -= g
     return gz

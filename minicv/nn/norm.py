@@ -28,14 +28,18 @@ class _BatchNorm(Module):
         self.running_var = Buffer(init.ones((self.num_features,)))
         self.num_batches_tracked = Buffer(np.array(0, np.int64))
 
-    def forward(self, x):
-        """x (N, C, ...) -> the same shape."""
+    def forward(self, x, residual=None, activation=None):
+        """x (N, C, ...) -> the same shape; with `residual` of that shape added, then `activation` (None or "relu").
+
+        ``norm(x, r, "relu")`` is ``relu(norm(x) + r)`` in one pass, forward and backward.
+        """
         where = type(self).__name__
         if x.ndim not in self.ranks:
             raise ShapeError(f"{where}: x has shape {x.shape}, expected {self.layout}")
         channels(where, x, self.num_features, layout=self.layout)
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-                                      training=self.training, momentum=self._weight_of_batch(), eps=self.eps)
+                                      residual=residual, activation=activation, training=self.training,
+                                      momentum=self._weight_of_batch(), eps=self.eps)
         if self.training and x.size:
             self._remember(mean, var)
         return y
@@ -112,10 +116,11 @@ class FrozenBatchNorm2d(Module):
         for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
             setattr(self, name, Buffer(init.constant((self.num_features,), value=value)))
 
-    def forward(self, x):
-        """x (N, C, H, W) -> the same shape."""
+    def forward(self, x, residual=None, activation=None):
+        """x (N, C, H, W) -> the same shape; `residual` and `activation` as in `BatchNorm2d`."""
         channels("FrozenBatchNorm2d", x, self.num_features)
-        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, eps=self.eps).y
+        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, residual=residual,
+                              activation=activation, eps=self.eps).y
 
     def extra_repr(self):
         """Size."""

@@ -13,6 +13,8 @@ from .checks import check, check_nesterov
 from .fused import flat, momentum_step, sgd_step
 from .optimizer import Optimizer, with_l2
 
+SMALL = 8192                                           # elements: the product still fits into the fastest cache
+
 
 def sgd_update(theta, g, state, *, lr, weight_decay=0.0):
     r""":math:`\theta \leftarrow \theta - \eta\,(g + \lambda\theta)`.
@@ -147,6 +149,9 @@ class SGD(Optimizer):
     def update(self, theta, grad, state, group):
         """One step in place."""
         lr, mu, weight_decay = float(group["lr"]), float(group["momentum"]), float(group["weight_decay"])
+        if not mu and not weight_decay and theta.size < SMALL:
+            theta -= lr * grad                             # the same bits, without the start of a kernel
+            return
         if not mu:
             sgd_step(theta.size, *flat(theta, grad), lr, weight_decay)
             return

@@ -3,6 +3,7 @@
 Functions take ``ax=None`` and return the Axes they drew on. matplotlib is imported inside them.
 """
 
+from .boosting import plot_regions, plot_stump, plot_weights
 from .boxes import plot_costs, show_boxes
 from .confusion import plot_confusion
 from .contours import plot_contours, plot_path
@@ -12,7 +13,9 @@ from .images import show_filters, show_image, show_images, show_misclassified, t
 from .player import Player
 from .precision_recall import plot_precision_recall
 from .style import PALETTE, figure_style, new_axes
+from .trees import plot_tree
 
 __all__ = ["PALETTE", "Player", "alt_text", "embed", "figure_style", "image_uri", "new_axes",
            "plot_confusion", "plot_contours", "plot_costs", "plot_curves", "plot_path", "plot_precision_recall",
-           "show_boxes", "show_filters", "show_image", "show_images", "show_misclassified", "tile"]
+           "plot_regions", "plot_stump", "plot_tree", "plot_weights", "show_boxes", "show_filters", "show_image",
+           "show_images", "show_misclassified", "tile"]

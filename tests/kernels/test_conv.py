@@ -14,7 +14,7 @@ import pytest
 
 from minicv import kernels as K
 from minicv.errors import ArgError, DTypeError, ShapeError
-from minicv.kernels import conv
+from minicv.kernels import matrix
 
 pytestmark = pytest.mark.ch2
 
@@ -102,7 +102,7 @@ def test_small_blocks_change_nothing_but_rounding(case, monkeypatch):
 
     whole = compute()
     for rows in (1, 3):
-        monkeypatch.setattr(conv, "BLOCK_BYTES", rows * g.shape[3] * w[0].nbytes
+        monkeypatch.setattr(matrix, "BLOCK_BYTES", rows * g.shape[3] * w[0].nbytes
                             * settings.get("groups", 1))
         for a, b in zip(compute(), whole, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-13)
@@ -251,7 +251,7 @@ def test_the_workspace_is_bounded():
     (dict(padding=((1, 1),)), ArgError, "padding"),
     (dict(groups=0), ArgError, "groups"),
     (dict(groups=2), ShapeError, "groups=2"),
-    (dict(algo="fft"), ArgError, "algo is 'fft', expected one of auto, im2col"),
+    (dict(algo="fft"), ArgError, "algo is 'fft', expected one of auto, direct, winograd, im2col"),
     (dict(dilation=3), ShapeError, r"output size is \(-1, 0\)"),
 ])
 def test_bad_settings_are_refused(change, error, words):

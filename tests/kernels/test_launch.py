@@ -239,6 +239,8 @@ def test_warmup_reaches_every_kernel_in_both_dtypes():
     for name in (n for n in K.kernel_names() if n.split(".")[0] in ours):
         kinds = str(launch.get_kernel(name).signatures())
         assert "float32" in kinds and "float64" in kinds, name
+    for name in (n for n in K.kernel_names() if launch.get_kernel(n).vector):
+        assert launch.get_kernel(name).signatures(), name
 
 
 @compiled

@@ -14,6 +14,10 @@ ERRATA = {
         "recall is monotonically decreasing",
         "in the score threshold, and not strictly: lowering the threshold never lowers recall, precision can do either",
         "det-metrics"),
+    "E4.4": Erratum(
+        "a weak learner has an error rate slightly higher than guessing",
+        "slightly lower: an accuracy above 50 %; with eps > 1/2 beta is below 1 and the vote would count against it",
+        "adaboost"),
     "E4.5": Erratum(
         "the strong classifier compares with > 0 in one place and >= 0 in another, and the weak ones say 1 or nothing",
         "weak learners say -1 or 1 and ties belong to one side by convention; the paper's form says 0 or 1, compares "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...autograd.attention import attention_weights, masked_softmax, scaled_dot_product_attention
+from ...autograd.attention import attend, attention_weights, masked_softmax, scaled_dot_product_attention
 from ...errors import ArgError, DTypeError, ShapeError
 from ..registry import Bad, OpSpec, Sample
 
@@ -50,6 +50,17 @@ def attention_loops(q, k, v, mask=None, *, scale=None, causal=False):
 
 
 # Samples ---------------------------------------------------------------------------------------------
+
+
+def _attend_samples(rng):
+    """(B, L, S, D, E): features that fill vectors and features that do not, one query, one key, more than a tile."""
+    shapes = ((2, 3, 5, 16, 32), (1, 17, 4, 16, 16), (1, 1, 6, 3, 2), (2, 5, 1, 4, 4), (1, 2, 35, 32, 48),
+              (3, 2, 2, 1, 1))
+    samples = [Sample((rng.standard_normal((B, L, D)), rng.standard_normal((B, S, D)), rng.standard_normal((B, S, E))),
+                      {"scale": D**-0.5}, f"{B, L, S, D, E}") for B, L, S, D, E in shapes]
+    q, k, v = samples[0].inputs
+    return samples + [Sample((q, k, v), {"scale": 0.3, "causal": True}, "causal"),
+                      Sample((9 * q, 9 * k, v), {"scale": 1.0}, "large scores")]
 
 
 def _samples(rng):
@@ -137,5 +148,6 @@ def specs():
     return [
         OpSpec(masked_softmax, masked_softmax_loops, _softmax_samples, _softmax_errors),
         OpSpec(attention_weights, attention_weights_loops, _weights_samples, _weights_errors),
+        OpSpec(attend, attention_loops, _attend_samples),
         OpSpec(scaled_dot_product_attention, attention_loops, _samples, _errors),
     ]

@@ -1,0 +1,24 @@
+"""Convolutional networks for images: one module for each family of the lecture.
+
+``cnn.build("resnet50")`` looks up a name in all families; ``resnet.build`` and the like know their own.
+"""
+
+from ..nn.check import choice
+from . import alexnet, mobilenet, mobilenet_v3, resnet, resnet_cifar, senet, squeeze, vgg, wide_resnet
+from .finetune import freeze_batch_norm, train_only
+from .fold import fold_batch_norm
+
+FAMILIES = (alexnet, vgg, resnet, resnet_cifar, wide_resnet, senet, mobilenet, mobilenet_v3)
+VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
+
+__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "mobilenet",
+           "mobilenet_v3", "resnet", "resnet_cifar", "senet", "squeeze", "vgg", "wide_resnet"]
+
+
+def build(name, *, rng=None, **options):
+    """Build the network called `name`, one of `VARIANTS`; `options` as its family's `build`.
+
+    >>> sum(p.size for p in build("resnet20_cifar", rng=0).parameters())
+    269722
+    """
+    return VARIANTS[choice("cnn.build", "name", name, VARIANTS)].build(name, rng=rng, **options)

@@ -1,0 +1,187 @@
+"""Networks of minicv beside the public implementation of the same network.
+
+Each row: minicv's network, the reference, the input shape, and where names differ a name map of
+`minicv.weights`. The references are made by functions of `libraries()`, which imports them: PyTorch, torchvision and
+timm. `SMALL` networks have recorded results in `goldens.json` (see `make_goldens.py`).
+"""
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+from minicv import cnn
+from minicv.autograd import Tensor
+from minicv.cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
+from minicv.cnn.senet import SEBottleneck, SENet, SENet154Block
+from minicv.weights import MAPS
+
+from .hashed import hashed, hashed_state, image
+
+IMAGES = 3                      # see test_goldens.py
+
+
+class Pair(NamedTuple):
+    ours: object                # () -> Module
+    theirs: object              # libraries -> torch module
+    shape: tuple
+    names: str = ""             # of weights.MAPS
+
+
+def libraries():
+    import timm
+    import timm.models.resnet
+    import timm.models.senet
+    import torch
+    import torchvision.models
+    import torchvision.models.resnet
+    return SimpleNamespace(torch=torch, tv=torchvision.models, timm=timm)
+
+
+def tv_resnet(block, depths, **options):
+    return lambda lib: lib.tv.resnet.ResNet(getattr(lib.tv.resnet, block), depths, **options)
+
+
+def timm_resnet(depths, **options):
+    return lambda lib: lib.timm.models.resnet.ResNet(
+        lib.timm.models.resnet.Bottleneck, depths, num_classes=10, block_args=dict(attn_layer="se"), **options)
+
+
+def legacy_senet(block, depths, **options):
+    return lambda lib: lib.timm.models.senet.SENet(getattr(lib.timm.models.senet, block), depths, num_classes=10,
+                                                   in_chans=3, reduction=16, **options)
+
+
+SMALL = {
+    "resnet_basic": Pair(lambda: ResNet(Spec(BasicBlock, (1, 1, 1, 1)), num_classes=10),
+                         tv_resnet("BasicBlock", [1, 1, 1, 1], num_classes=10), (2, 3, 64, 48)),
+    "resnext_dilated": Pair(
+        lambda: ResNet(Spec(Bottleneck, (1, 2, 1, 2), 32, 4), num_classes=10,
+                       replace_stride_with_dilation=(False, True, True)),
+        tv_resnet("Bottleneck", [1, 2, 1, 2], num_classes=10, groups=32, width_per_group=4,
+                  replace_stride_with_dilation=[False, True, True]), (2, 3, 48, 64)),
+    "seresnet": Pair(lambda: SENet(Spec(SEBottleneck, (1, 1, 1, 1)), num_classes=10), timm_resnet([1, 1, 1, 1]),
+                     (2, 3, 48, 64)),
+    "seresnet_v1": Pair(
+        lambda: SENet(Spec(SEBottleneck, (1, 2, 1, 1)), num_classes=10, stride_in="1x1", ceil_pool=True),
+        legacy_senet("SEResNetBottleneck", (1, 2, 1, 1), groups=1, inplanes=64, input_3x3=False,
+                     downsample_kernel_size=1, downsample_padding=0), (2, 3, 48, 64), "legacy_senet"),
+    "mobilenet_v1_half": Pair(
+        lambda: cnn.build("mobilenet_v1", num_classes=10, width=0.5),
+        lambda lib: lib.timm.models.efficientnet._gen_mobilenet_v1("mobilenetv1_100", 0.5, num_classes=10),
+        (2, 3, 64, 64)),
+    "mobilenet_v2_third": Pair(
+        lambda: cnn.build("mobilenet_v2", num_classes=10, width=0.35),
+        lambda lib: lib.tv.mobilenet_v2(weights=None, num_classes=10, width_mult=0.35), (2, 3, 64, 64)),
+    "mobilenet_v3_half": Pair(
+        lambda: cnn.build("mobilenet_v3_small", num_classes=10, width=0.5),
+        lambda lib: lib.tv.mobilenet_v3_small(weights=None, num_classes=10, width_mult=0.5), (2, 3, 64, 64)),
+}
+
+PUBLIC = {                      # references that are single files of public repositories, see make_goldens.py
+    "resnet20_cifar": Pair(lambda: cnn.build("resnet20_cifar"), lambda lib: lib.cifar.resnet20(), (2, 3, 32, 32)),
+    "wrn_16_1": Pair(lambda: cnn.build("wrn_16_1"), lambda lib: lib.wide.WideResNet(16, 10, 1), (2, 3, 32, 32)),
+    "wrn_10_2": Pair(lambda: cnn.build("wrn_10_2"), lambda lib: lib.wide.WideResNet(10, 10, 2), (2, 3, 32, 32)),
+}
+
+
+def tv(name, shape=(1, 3, 96, 96), ours=None, **options):
+    return Pair(lambda: cnn.build(ours or name, num_classes=10, **options),
+                lambda lib: getattr(lib.tv, name)(weights=None, num_classes=10), shape)
+
+
+def timm(name, ours, shape=(1, 3, 96, 96), names="", **options):
+    return Pair(lambda: cnn.build(ours, num_classes=10, **options),
+                lambda lib: lib.timm.create_model(name, num_classes=10), shape, names)
+
+
+FULL = {
+    "senet154_legacy_small": Pair(
+        lambda: SENet(Spec(SENet154Block, (1, 1, 1, 1), 64, 4), num_classes=10, ceil_pool=True),
+        legacy_senet("SEBottleneck", (1, 1, 1, 1), groups=64, inplanes=128, input_3x3=True, downsample_kernel_size=3,
+                     downsample_padding=1), (1, 3, 50, 64), "legacy_senet"),
+    "senet154_small": Pair(
+        lambda: SENet(Spec(SENet154Block, (1, 1, 1, 1), 64, 4), num_classes=10),
+        timm_resnet([1, 1, 1, 1], cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
+                    block_reduce_first=2), (1, 3, 48, 64)),
+    **{name: tv(name) for name in (
+        "resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "alexnet",
+        "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")},
+    "vgg11": tv("vgg11", (1, 3, 64, 64)), "vgg16": tv("vgg16", (1, 3, 64, 64)),
+    "vgg11_bn": tv("vgg11_bn", (1, 3, 64, 64), "vgg11", batch_norm=True),
+    "mobilenetv1_100": timm("mobilenetv1_100", "mobilenet_v1"),
+    "mobilenetv2_100": timm("mobilenetv2_100", "mobilenet_v2", names="timm_mobilenet_v2"),
+    "seresnet50": timm("seresnet50", "seresnet50"),
+    "seresnext50_32x4d": timm("seresnext50_32x4d", "seresnext50_32x4d"),
+    "legacy_seresnet50": timm("legacy_seresnet50", "seresnet50", names="legacy_senet", stride_in="1x1",
+                              ceil_pool=True),
+}
+
+
+def run(model, x):
+    """(logits, {name: gradient}) of a network of minicv."""
+    model.zero_grad()
+    y = model(Tensor(x))
+    (y * Tensor(hashed("loss", y.shape).astype(y.dtype))).sum().backward()
+    return y.data, {name: p.grad.data for name, p in model.named_parameters()}
+
+
+def run_torch(torch, model, x):
+    """The same of a PyTorch network."""
+    model.zero_grad()
+    y = model(torch.tensor(x))
+    (y * torch.tensor(hashed("loss", tuple(y.shape)).astype(x.dtype))).sum().backward()
+    return y.detach().numpy(), {name: p.grad.numpy() for name, p in model.named_parameters()}
+
+
+def exact(torch, model):
+    """The model with exact slopes of the hard activations: PyTorch's gradients use 1/6 rounded to float32."""
+    class Hardsigmoid(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.relu6(x + 3) / 6
+
+    class Hardswish(Hardsigmoid):
+        def forward(self, x):
+            return x * super().forward(x)
+    for m in list(model.modules()):
+        for name, child in list(m.named_children()):
+            if type(child).__name__ in ("Hardsigmoid", "Hardswish"):
+                setattr(m, name, {"Hardsigmoid": Hardsigmoid, "Hardswish": Hardswish}[type(child).__name__]())
+    return model
+
+
+def fill_torch(torch, model, dtype=np.float64):
+    """A float64 PyTorch network in evaluation mode with hashed weights, rounded to `dtype`."""
+    model = exact(torch, model).eval().to(torch.float64)
+    state = hashed_state({name: tuple(t.shape) for name, t in model.state_dict().items()})
+    model.load_state_dict({name: torch.tensor(a.astype(dtype)) if a.dtype.kind == "f" else torch.tensor(a)
+                           for name, a in state.items()})
+    return model
+
+
+def differences(lib, pair, dtype, number=0):
+    """Largest difference of the logits, and of any gradient, relative to the largest value of each array.
+
+    minicv computes in `dtype`, the reference in float64 from the same numbers.
+    """
+    theirs = fill_torch(lib.torch, pair.theirs(lib), dtype)
+    translate = MAPS[pair.names] if pair.names else dict
+    state = {name: t.numpy() for name, t in theirs.state_dict().items()}
+    ours = pair.ours().astype(dtype).eval()
+    ours.load_state_dict({name: a.astype(dtype) if a.dtype.kind == "f" else a for name, a in translate(state).items()})
+    x = image(pair.shape, dtype, number)
+    (y, found), (expected, reference) = run(ours, x), run_torch(lib.torch, theirs, x.astype(np.float64))
+    reference = translate(reference)
+    assert found.keys() == reference.keys()
+    relative = {name: np.abs(g - found[name]).max() / np.abs(g).max() for name, g in reference.items()}
+    return np.abs(y - expected).max() / np.abs(expected).max(), max(relative.values())
+
+
+def multiply_adds(torch, model, shape):
+    """What PyTorch counts for convolutions and matrix products; fused attention is invisible to its counter."""
+    from torch.utils.flop_counter import FlopCounterMode
+    torch.backends.mha.set_fastpath_enabled(False)
+    plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, plain:
+        model(torch.zeros(shape))
+    return counter.get_total_flops() // 2
