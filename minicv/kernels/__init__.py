@@ -4,7 +4,7 @@ Reading order: `layout` (channels last), `windows` and `geometry` (sliding windo
 trilinear form and its derivatives), its methods `matrix` with `im2col`, `depthwise`, `direct` with `direct_loops` and
 `panels`, `winograd` with `winograd_loops`, `transforms` and `decimate`, the rule that picks one (`choose`), and the
 vector code under them, `simd` and `host`; `pool_loops` and `pool`, `unfold`, `resample` (resize), `taps` and `sample`
-(grid sampling); `exponential` and `attention`; for detection `overlap`, `nms`, `integral`, `assignment` and `roi`,
+(grid sampling); `exponential` and `attention`; for detection `overlap`, `nms`, `integral`, `haar`, `segment`, `assignment` and `roi`,
 whose functions are imported from there; and under all of them `launch` (the `@kernel` decorator), `threads`, `cache`
 and `buffers` (memory).
 
@@ -12,7 +12,7 @@ Images are (N, C, H, W) and usually channels-last in memory; float32 stays float
 check their arguments; loops never raise. ``MINICV_KERNELS=numpy`` runs everything without Numba.
 """
 
-from . import assignment, attention, coco, integral, nms, overlap, rle, roi  # noqa: F401  (registers them for warm-up)
+from . import assignment, attention, coco, haar, integral, nms, overlap, rle, roi, segment  # noqa: F401  (for warm-up)
 from .buffers import empty, empty_cache, workspace
 from .choose import conv_algo, precision
 from .conv import conv2d, conv2d_filter, conv2d_input
