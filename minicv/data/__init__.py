@@ -26,6 +26,7 @@ from .synthetic import (
     Faces,
     FaceScenes,
     Glyphs10,
+    PanopticScenes,
     Scenes,
     Shapes10,
     Stream,
@@ -38,7 +39,7 @@ from .synthetic import (
 )
 
 __all__ = ["DataLoader", "default_collate", "ArrayDataset", "Subset", "train_test_split",
-           "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10", "Scenes",
+           "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10", "Scenes", "PanopticScenes",
            "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person",
            "digits", "photographs", "portrait",
            "MNIST", "CIFAR10", "ImageFolder", "VOC", "COCO", "read_image", "write_png", "write_voc",

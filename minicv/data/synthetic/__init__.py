@@ -6,6 +6,7 @@
 `shapes`    D2: `Shapes10`, ten coloured shapes, 32 x 32
 `glyphs`    D3: `Glyphs10`, ten digits, 28 x 28
 `scenes`    D4: `Scenes`, several shapes per picture: boxes, classes, masks
+`textures`  D5: `PanopticScenes`, the same over sky, grass and bricks, every pixel labelled
 `faces`     D6: `Faces`, `FacePatches`, `FaceScenes`, cartoon faces in clutter
 `clutter`   grey backgrounds for D6
 ==========  =======================================================================
@@ -16,8 +17,9 @@ from .glyphs import Glyphs10
 from .scenes import Scenes
 from .shapes import Shapes10
 from .stream import Stream
+from .textures import STUFF, PanopticScenes
 from .toy2d import blobs, moons, spam8, spirals
 
 __all__ = ["Stream", "blobs", "moons", "spirals", "spam8", "Shapes10", "Glyphs10",
-           "Scenes",
+           "Scenes", "PanopticScenes", "STUFF",
            "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...data import Scenes, portrait
+from ...data import PanopticScenes, Scenes, portrait
 from ...detection.proposals import FAST, SINGLE, hierarchy, recall_curve, selective_search, superpixels
 from ...files import atomic_write
 from ...plot import plot_curves, show_boxes, show_image
@@ -109,13 +109,15 @@ def search(preset, rng, out, progress):
         "superpixels_minus_merges": _only({int(t.labels.max()) + 1 - len(t.merges) for t in trees}),
         "last_region_error": max(np.abs(t.boxes[-1] - [0, 0, 96, 96]).max() for t in trees)}
     if out is not None:
-        atomic_write(out / "merges.html", merge_player(hierarchy(views[0]["image"]), views[0]["image"]).html().encode())
+        player = merge_player(hierarchy(views[0]["image"]), views[0]["image"])
+        atomic_write(out / "merges.html", player.html().encode())
+    textured = PanopticScenes(1, size=96, objects=(3, 4), seed=int(rng.integers(2**31)))[0]["image"]
     rows = [{"strategies": name, "boxes": round(float(np.mean([len(x) for x in b])), 1),
              "recall IoU 0.5": round(float(curves[f"{name}, IoU 0.5"][-1]), 3),
              "recall IoU 0.8": round(float(curves[f"{name}, IoU 0.8"][-1]), 3)} for name, b in boxes.items()]
     return Report(metrics, {
         "Recall grows with the number of boxes": lambda: _recall(curves),
-        "Regions join step by step": lambda: _levels(views[0]["image"], hierarchy(views[0]["image"])),
+        "Regions join step by step": lambda: _levels(textured, hierarchy(textured)),
         "The best box for every object": lambda: _best(views[:3], boxes["fast"][:3]),
         "A photograph, step by step": _photograph}, {"Strategies": rows})
 
