@@ -253,6 +253,15 @@ def gelu_tanh_slope(start, stop, g, x, gx):
 
 
 @_loop
+def relu(start, stop, x, y):
+    """max(x, 0)."""
+    x, y = x[start:stop], y[start:stop]
+    zero = ONE - ONE
+    for i in range(x.size):
+        y[i] = zero if x[i] <= zero else x[i]
+
+
+@_loop
 def relu_slope(start, stop, g, y, gx):
     """g where y > 0."""
     g, y, gx = g[start:stop], y[start:stop], gx[start:stop]
