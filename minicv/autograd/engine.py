@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from ..errors import DivergenceError, DTypeError, GraphError, ShapeError
+from ..kernels.buffers import owns_memory
 from .modes import enable_grad, state
 from .op import Node, op
 from .tensor import Tensor
@@ -217,4 +218,4 @@ def _seed(name, output, gradient):
 def _own(g):
     """`g` as an array with memory of its own (gradients may be views of each other)."""
     g = np.asarray(g)
-    return g if g.base is None else g.copy(order="K")
+    return g if owns_memory(g) else g.copy(order="K")
