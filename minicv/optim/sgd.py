@@ -13,7 +13,6 @@ from .checks import check, check_nesterov
 from .fused import flat, momentum_step, sgd_step
 from .optimizer import Optimizer, with_l2
 
-
 SMALL = 8192                                           # elements: the product still fits into the fastest cache
 
 
