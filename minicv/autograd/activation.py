@@ -11,7 +11,6 @@ import numpy as np
 
 from ..errors import ArgError, ShapeError
 from ..kernels import elementary, special
-from ..kernels.layout import room
 from .elementwise import div, erf, exp, minimum, sigmoid, tanh, where
 from .op import array, op
 
@@ -27,13 +26,7 @@ def relu(x):
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-<<<<<<< HEAD
-    return np.maximum(x, 0, out=room(x))
-||||||| 8e52e89
-    return np.maximum(x, 0)
-=======
     return elementary.compute("relu", lambda x: np.maximum(x, 0), x)
->>>>>>> norms
 
 
 @op

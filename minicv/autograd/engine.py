@@ -14,13 +14,8 @@ import warnings
 import numpy as np
 
 from ..errors import DivergenceError, DTypeError, GraphError, ShapeError
-<<<<<<< HEAD
 from ..kernels.buffers import owns_memory
 from ..kernels.layout import room
-||||||| 8e52e89
-=======
-from ..kernels.buffers import owns_memory
->>>>>>> norms
 from .modes import enable_grad, state
 from .op import Node, op
 from .tensor import SLOT_AND_NAME, Tensor, writes
@@ -264,7 +259,6 @@ def _seed(name, output, gradient):
 def _own(g):
     """`g` as an array with memory of its own (gradients may be views of each other)."""
     g = np.asarray(g)
-<<<<<<< HEAD
     return g if _private(g) else g.copy(order="K")
 
 
@@ -283,8 +277,3 @@ def _private(a):
 
 
 _ALONE = (lambda earlier: sys.getrefcount(earlier))(np.empty(1))      # the count when an argument is the only name
-||||||| 8e52e89
-    return g if g.base is None else g.copy(order="K")
-=======
-    return g if owns_memory(g) else g.copy(order="K")
->>>>>>> norms

@@ -4,20 +4,10 @@ Two forms. *Columns* are arrays (S, R, K) with statistics (S, K): the loop over 
 arrays (S, R, K, Q) with statistics (S, K): the loop over q is the vector.
 
 Both sum short runs in the precision of the data, relative to a value `near` the mean, the mean of the run
-<<<<<<< HEAD
 before or at first of the run itself, and add the runs in float64. With n values, r = sum (x - near) and
 q = sum (x - near)^2, a run has mean near + r / n and squared deviations q - r^2 / n; nothing large is ever
 subtracted from something large,
 and a rounding error does not grow with the number of runs.
-||||||| 8e52e89
-before or at first of the run itself, and add the runs in float64. With n values, r = sum (x - near) and q = sum (x - near)^2, a run has
-mean near + r / n and squared deviations q - r^2 / n; nothing large is ever subtracted from something large,
-and a rounding error does not grow with the number of runs.
-=======
-before or at first of the run itself, and add the runs in float64. With n values, r = sum (x - near) and
-q = sum (x - near)^2, a run has mean near + r / n and squared deviations q - r^2 / n; nothing large is ever
-subtracted from something large, and a rounding error does not grow with the number of runs.
->>>>>>> norms
 
 Modes of scale and shift and of the sums of the gradient: 0 plain, 1 followed by relu, 2 with a residual and relu.
 """
