@@ -8,6 +8,8 @@ import numpy as np
 
 from minicv.metrics import evaluate_coco, evaluate_coco_arrays
 
+PEERS = [name for name in ("pycocotools", "faster_coco_eval") if importlib.util.find_spec(name)]
+
 
 def random_world(images, per_image=100, classes=80, rng=None):
     """Data set and results as COCO's dicts: about 7 objects per image, 5 guesses near each, the rest anywhere."""
@@ -68,30 +70,35 @@ def peer(name, dataset, results):
 
 
 class CocoSuite:
-    """All twelve figures of 100 boxes per image, from COCO's dicts and from arrays per image."""
+    """All twelve figures of 100 boxes per image, from COCO's dicts; beside the reference toolboxes where installed."""
 
     param_names = ["images"]
     params = [[100, 500]]
 
     def setup(self, images):
         self.dataset, self.results = random_world(images, rng=0)
-        self.arrays = as_arrays(self.dataset, self.results)
+        self.calls = {name: peer(name, self.dataset, self.results) for name in PEERS}
 
-    def time_dicts(self, images):
+    def time_minicv(self, images):
         evaluate_coco(self.dataset, self.results)
+
+    if "pycocotools" in PEERS:
+        def time_pycocotools(self, images):
+            self.calls["pycocotools"]()
+
+    if "faster_coco_eval" in PEERS:
+        def time_faster_coco_eval(self, images):
+            self.calls["faster_coco_eval"]()
+
+
+class ArraysSuite:
+    """The same from arrays per image."""
+
+    param_names = ["images"]
+    params = [[100, 500]]
+
+    def setup(self, images):
+        self.arrays = as_arrays(*random_world(images, rng=0))
 
     def time_arrays(self, images):
         evaluate_coco_arrays(*self.arrays, num_classes=80)
-
-
-class PeerSuite:
-    """The same with the reference toolboxes; empty where they are not installed."""
-
-    param_names = ["peer", "images"]
-    params = [[name for name in ("pycocotools", "faster_coco_eval") if importlib.util.find_spec(name)], [100, 500]]
-
-    def setup(self, name, images):
-        self.call = peer(name, *random_world(images, rng=0))
-
-    def time_evaluate(self, name, images):
-        self.call()

@@ -5,11 +5,6 @@
 """
 
 import importlib.util
-import itertools
-import json
-import statistics
-import sys
-import time
 
 import numpy as np
 
@@ -156,26 +151,3 @@ class AssignmentSuite:
         def time_scipy(self, shape):
             from scipy.optimize import linear_sum_assignment
             linear_sum_assignment(self.cost)
-
-
-def ratios(suite, values, repeats=9):
-    """{peer: median of our seconds / median of its}, calls alternating."""
-    one = suite()
-    one.setup(*values)
-    calls = {n[5:]: getattr(one, n) for n in vars(suite) if n.startswith("time_")}
-    times = {name: [] for name in calls}
-    for k in range(repeats + 1):                       # the first round warms up
-        for name, call in calls.items():
-            before = time.perf_counter()
-            call(*values)
-            times[name] += [time.perf_counter() - before] * (k > 0)
-    seconds = {name: statistics.median(t) for name, t in times.items()}
-    ours = seconds.pop("minicv")
-    return {"seconds": ours, **{name: round(ours / s, 3) for name, s in seconds.items()}}
-
-
-if __name__ == "__main__":
-    for suite in (NmsSuite, ManyBoxesSuite, IoUSuite, RoiAlignSuite, IntegralSuite, AssignmentSuite):
-        for values in itertools.product(*getattr(suite, "params", [])):
-            if all(word in suite.__name__ for word in sys.argv[1:]):
-                print(json.dumps({"suite": suite.__name__, "values": values, **ratios(suite, values)}), flush=True)

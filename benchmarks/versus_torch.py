@@ -16,7 +16,11 @@ import sys
 import tempfile
 import time
 
-import numpy as np
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+if "--peers" in sys.argv:
+    os.environ |= dict.fromkeys(THREADS, "1")           # before NumPy is imported
+
+import numpy as np  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -33,8 +37,7 @@ class Side:
 
     def __init__(self, name, threads):
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),
-                             str(threads))
+        env |= dict.fromkeys(THREADS, str(threads))
         command = [sys.executable, "-m", "benchmarks.versus.worker", name, str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
@@ -164,6 +167,16 @@ def summary(records):
             print(f"geometric mean against {words}, {threads} thread(s), {len(rows)} rows: {mean:.3f}")
 
 
+def compare_with_peers(store, pattern):
+    """One process on one thread; set before NumPy and the peers are imported."""
+    from benchmarks.run import suites
+    from benchmarks.versus.peers import rows
+    for record in rows(suites(), pattern):
+        store.add(record)
+        print(f"{record['name']:34} {record['peer']:18} {record['ours_s'] * 1e3:9.3f} ms  "
+              f"ratio {record['ratio']:5.2f}", flush=True)
+
+
 def arguments():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--only", default="", metavar="PATTERN", help="rows whose name contains it")
@@ -171,6 +184,7 @@ def arguments():
     ask.add_argument("--quick", action="store_true", help=f"{QUICK_TURNS} turns instead of {TURNS}")
     ask.add_argument("--json", metavar="FILE", help="write rows there as they are measured")
     ask.add_argument("--resume", action="store_true", help="skip rows that the file has")
+    ask.add_argument("--peers", action="store_true", help="beside other libraries instead, whichever are installed")
     ask.add_argument("--busy", action="store_true", help="measure although other work loads the machine")
     return ask.parse_args()
 
@@ -181,6 +195,8 @@ def main():
         sys.exit(f"load average is {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors: other work would be "
                  "measured; wait, or use --busy")
     store, turns = Store(args.json, args.resume), QUICK_TURNS if args.quick else TURNS
+    if args.peers:
+        return compare_with_peers(store, args.only)
     rows = {name: row for name, row in load().items() if args.only in name}
     for threads in map(int, args.threads.split(",")):
         wanted = {name: row for name, row in rows.items() if not store.has(name, threads)}

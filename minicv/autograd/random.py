@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..errors import ArgError
+from ..kernels import dropout as kernels
 from ..kernels.layout import like_layout
 from .elementwise import where
 from .op import op
@@ -38,8 +39,11 @@ def dropout(x, *, p=0.5, rng=None, training=True, per_sample=False):
         raise ArgError("dropout: per_sample is True for a scalar x, expected an x with samples along axis 0")
     if not training or p == 0:
         return x, (None,)
-    shape = (len(x),) + (1,) * (x.ndim - 1) if per_sample else x.shape
     rng = np.random.default_rng(rng)
+    if not per_sample and x.dtype in (np.float32, np.float64):
+        y, kept = kernels.drop(x, p, _scale(p), rng)
+        return y, (kept,)
+    shape = (len(x),) + (1,) * (x.ndim - 1) if per_sample else x.shape
     kept = rng.random(shape, dtype=np.float32) >= p
     out = like_layout(x, x.shape)
     out[...] = 0
@@ -53,6 +57,8 @@ def _scale(p):
 
 def _dropout_rule(g, y, x, aux, p=0.5, rng=None, training=True, per_sample=False):
     kept, = aux
+    if kept is not None and isinstance(g, np.ndarray) and g.shape == kept.shape:
+        return kernels.mask(g, kept, _scale(p))
     return g if kept is None else where(kept, g * _scale(p), 0.0)
 
 

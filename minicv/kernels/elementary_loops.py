@@ -7,7 +7,8 @@ There is no call and no branch: polynomials, and bits put together. With n = rou
 n is found by adding 1.5 * 2^23: the sum has no place for a fraction, and n stands in its lowest bits. 2^n is a
 float whose exponent bits are n + 127; it is taken in two factors, so that results fade into subnormal numbers
 and infinity like those of a library. The polynomials are interpolants at Chebyshev points (errors below 5e-9).
-All functions are within 3e-7 of the value, relatively, and keep NaN.
+For x in [-87, 88] all are within 3.5e-7 of the value, relatively, but gelu, a difference left of 0: there it is
+3.5e-7 of |x|. silu is 0 from about x = -88 on. NaN stays NaN.
 """
 
 import numpy as np
@@ -250,6 +251,15 @@ def gelu_tanh_slope(start, stop, g, x, gx):
         t = tanh32(GELU_A * (v + GELU_B * (v * v * v)))
         inner = GELU_A * (ONE + GELU_C * (v * v))
         gx[i] = g[i] * (HALF * (ONE + t) + HALF * v * ((ONE - t) * (ONE + t)) * inner)
+
+
+@_loop
+def relu(start, stop, x, y):
+    """max(x, 0)."""
+    x, y = x[start:stop], y[start:stop]
+    zero = ONE - ONE
+    for i in range(x.size):
+        y[i] = zero if x[i] <= zero else x[i]
 
 
 @_loop

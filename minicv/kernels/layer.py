@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .buffers import empty
 from .launch import example
 from .normalize import TINY, view
 
@@ -31,7 +30,8 @@ def normalize_items(v, x, axes, *, eps, weight=None, bias=None):
     from .layer_loops import normalize_rows
     S, Q = v.shape[0], v.shape[3]
     values = v.split(x).reshape(S, Q)
-    y, near, rest, inverse = empty((S, Q), x.dtype), np.empty(S, x.dtype), np.empty(S), np.empty(S)
+    result, y = v.empty(x.dtype)
+    y, near, rest, inverse = y.reshape(S, Q), np.empty(S, x.dtype), np.empty(S), np.empty(S)
     affine = _laid(v, weight, 1, axes, x.dtype), _laid(v, bias, 0, axes, x.dtype)
     normalize_rows(S, values, *affine, float(eps), y, near, rest, inverse)
     if x.dtype == np.float32 and _out_of_range(inverse, eps):
@@ -39,7 +39,7 @@ def normalize_items(v, x, axes, *, eps, weight=None, bias=None):
         normalize_rows(S, values.astype(np.float64), *(a.astype(np.float64) for a in affine), float(eps), exact, near,
                        rest, inverse)
         y[...] = exact
-    return v.join(y), (near, rest, inverse)
+    return result, (near, rest, inverse)
 
 
 def _out_of_range(inverse, eps):
@@ -54,9 +54,11 @@ def normalize_items_input(v, g, x, axes, near, rest, inverse, *, weight=None):
     dtype = np.result_type(x, near)                         # float64 after an overflow
     values, slopes = (v.split(a).reshape(S, Q).astype(dtype, copy=False) for a in (x, g))
     rows = max(LEAST, -(-S // BLOCKS))
-    gw, gb, gx = np.empty((-(-S // rows), Q)), np.empty((-(-S // rows), Q)), empty((S, Q), dtype)
-    rows_gradient(len(gw), slopes, values, _laid(v, weight, 1, axes, dtype), near, rest, inverse, rows, gx, gw, gb)
-    return v.join(gx).astype(x.dtype, copy=False), *(_unlaid(v, a.sum(axis=0), axes) for a in (gw, gb))
+    gw, gb = np.empty((-(-S // rows), Q)), np.empty((-(-S // rows), Q))
+    result, gx = v.empty(dtype)
+    rows_gradient(len(gw), slopes, values, _laid(v, weight, 1, axes, dtype), near, rest, inverse, rows,
+                  gx.reshape(S, Q), gw, gb)
+    return result.astype(x.dtype, copy=False), *(_unlaid(v, a.sum(axis=0), axes) for a in (gw, gb))
 
 
 def _unlaid(v, a, axes):

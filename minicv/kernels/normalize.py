@@ -53,9 +53,10 @@ class View(NamedTuple):
         """x as C-contiguous (S, R, K, Q)."""
         return np.ascontiguousarray(x.transpose(self.order)).reshape(self.shape)
 
-    def join(self, y):
-        """(S, R, K, Q) in the full shape, in the memory order of x."""
-        return y.reshape([self.full[a] for a in self.order]).transpose(np.argsort(self.order))
+    def empty(self, dtype):
+        """Array of undefined contents in the full shape and memory order of x, and the same as (S, R, K, Q)."""
+        y = empty(self.full, dtype, self.order)
+        return y, y.transpose(self.order).reshape(self.shape)
 
     def spread(self, statistics):
         """(S, K) as an array with the averaged axes at size 1."""
@@ -140,11 +141,13 @@ def _apply(v, x, near, offset, inverse, weight, bias, residual, relu):
     mode = PLAIN if not relu else RELU if residual is None else RESIDUAL_RELU
     added = None if residual is None or relu else v.split(residual)
     residual = x if residual is None else v.split(residual)
-    y = empty(v.shape, x.dtype)
+    result, y = v.empty(x.dtype)
     _columns_or_rows(v.shape, (x, residual, y), (near, scale, shift), x.dtype,
                      lambda n, x, r, y, *given: column_apply(n, x, r, *given, mode, y),
                      lambda n, x, r, y, *given: _row_apply_relu(n, x, r, *given, mode, y))
-    return v.join(y if added is None else np.add(y, added, out=y))
+    if added is not None:
+        np.add(y, added, out=y)
+    return result
 
 
 def _row_apply_relu(n, x, residual, near, scale, shift, mode, y):
@@ -167,13 +170,13 @@ def normalize_input(g, x, axes, pivot, rest, var, *, eps, weight=None, y=None, r
     values, slopes = v.split(x), v.split(g)
     outcome = slopes if y is None else v.split(y)
     mode = PLAIN if y is None else RESIDUAL_RELU if residual or not _as_columns(v.shape) else RELU
-    masked = empty(v.shape, x.dtype) if mode == RESIDUAL_RELU else None
+    of_residual, masked = v.empty(x.dtype) if mode == RESIDUAL_RELU else (None, None)
     sums, products = _sums(slopes, values, outcome, near, mode, masked)
     products = (products - offset * sums) * inverse
     if mode == RESIDUAL_RELU:
         slopes, mode = masked, PLAIN
     gx = _gradient(v, slopes, values, outcome, mode, near, offset, inverse, sums, products, weight)
-    return gx, v.spread(sums), v.spread(products), v.join(masked) if residual else None
+    return gx, v.spread(sums), v.spread(products), of_residual if residual else None
 
 
 def _gradient(v, g, x, y, mode, near, offset, inverse, sums, products, weight):
@@ -182,11 +185,11 @@ def _gradient(v, g, x, y, mode, near, offset, inverse, sums, products, weight):
     scale = inverse if weight is None else inverse * v.gather(weight)
     slope = scale * inverse * products / count
     shift = slope * offset - scale * sums / count
-    gx = empty(v.shape, x.dtype)
+    result, gx = v.empty(x.dtype)
     _columns_or_rows(v.shape, (g, x, y, gx), (near, scale, slope, shift), x.dtype,
                      lambda n, g, x, y, gx, *given: column_gradient(n, g, x, y, *given, mode, gx),
                      lambda n, g, x, y, gx, *given: row_gradient(n, g, x, *given, gx))
-    return v.join(gx)
+    return result
 
 
 def inverse_std(var, eps):

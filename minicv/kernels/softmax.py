@@ -24,7 +24,7 @@ class Rows:
     def __init__(self, x, axes):
         others = [a for a in range(x.ndim) if a not in axes]
         self.order = [*others, *axes]
-        self.shape = [x.shape[a] for a in self.order]
+        self.full = x.shape
         self.kept = tuple(x.shape[a] for a in others)
         self.size = int(np.prod(self.kept, dtype=np.int64)), int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
 
@@ -33,48 +33,45 @@ class Rows:
         return np.ascontiguousarray(x.transpose(self.order)).reshape(self.size)
 
     def empty(self):
-        """(S, K) of undefined contents."""
-        return empty(self.size, np.float32)
-
-    def join(self, y):
-        """(S, K) in the shape of the array."""
-        return y.reshape(self.shape).transpose(np.argsort(self.order))
+        """Array of undefined contents in the shape of x, its axes last in memory, and the same as (S, K)."""
+        y = empty(self.full, np.float32, tuple(self.order))
+        return y, y.transpose(self.order).reshape(self.size)
 
 
 def softmax(x, axis):
     """exp(x) / sum(exp(x)) along `axis`; the four functions of one axis return the shape of x."""
     from . import softmax_loops
     rows = Rows(x, (axis,))
-    values, y = rows.split(x), rows.empty()
+    values, (result, y) = rows.split(x), rows.empty()
     softmax_loops.softmax(len(values), values, values.view(np.int32), y)
-    return rows.join(y)
+    return result
 
 
 def log_softmax(x, axis):
     """x - log(sum(exp(x))) along `axis`."""
     from . import softmax_loops
     rows = Rows(x, (axis,))
-    values, y = rows.split(x), rows.empty()
+    values, (result, y) = rows.split(x), rows.empty()
     softmax_loops.log_softmax(len(values), values, values.view(np.int32), y)
-    return rows.join(y)
+    return result
 
 
 def softmax_input(g, y, axis):
     """y (g - sum(g y)), the gradient of `softmax` in x from its result."""
     from . import softmax_loops
     rows = Rows(y, (axis,))
-    gx = rows.empty()
+    result, gx = rows.empty()
     softmax_loops.softmax_slope(len(gx), rows.split(g), rows.split(y), gx)
-    return rows.join(gx)
+    return result
 
 
 def log_softmax_input(g, y, axis):
     """g - exp(y) sum(g), the gradient of `log_softmax` in x from its result."""
     from . import softmax_loops
     rows = Rows(y, (axis,))
-    gx = rows.empty()
+    result, gx = rows.empty()
     softmax_loops.log_softmax_slope(len(gx), rows.split(g), rows.split(y), gx)
-    return rows.join(gx)
+    return result
 
 
 def logsumexp(x, axes):
@@ -90,27 +87,27 @@ def logsumexp_input(g, x, y, axes):
     """g softmax(x); g and y with or without `axes`."""
     from . import softmax_loops
     rows = Rows(x, axes)
-    gx = rows.empty()
+    result, gx = rows.empty()
     softmax_loops.logsumexp_slope(len(gx), g.reshape(-1), rows.split(x), y.reshape(-1), gx)
-    return rows.join(gx)
+    return result
 
 
 def nll(z, target):
     """logsumexp(z) - z[target] along axis 1, (N, ...), and softmax(z); target (N, ...)."""
     from . import softmax_loops
     rows = Rows(z, (1,))
-    values, p, y = rows.split(z), rows.empty(), np.empty(rows.size[0], np.float32)
+    values, (result, p), y = rows.split(z), rows.empty(), np.empty(rows.size[0], np.float32)
     softmax_loops.nll(len(values), values, values.view(np.int32), target.reshape(-1), y, p)
-    return y.reshape(rows.kept), rows.join(p)
+    return y.reshape(rows.kept), result
 
 
 def nll_input(g, p, target):
     """g (p - [k = target])."""
     from . import softmax_loops
     rows = Rows(p, (1,))
-    gz = rows.empty()
+    result, gz = rows.empty()
     softmax_loops.nll_slope(len(gz), g.reshape(-1), rows.split(p), target.reshape(-1), gz)
-    return rows.join(gz)
+    return result
 
 
 @example

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..autograd.attention import Attention, attention_weights
+from ..autograd.attention import Attention, attention_weights, scaled_dot_product_attention
 from ..autograd.op import array
 from ..errors import ShapeError
 from . import init
@@ -57,10 +57,19 @@ class MultiHeadAttention(Module):
         causal : bool
             Query l sees keys 0 .. l only.
         """
-        return self.with_weights(query, key, value, mask=mask, causal=causal).output
+        if not self.dropout.idle:
+            return self.with_weights(query, key, value, mask=mask, causal=causal).output
+        q, k, v, mask = self._inputs(query, key, value, mask)
+        return self._join(scaled_dot_product_attention(q, k, v, mask, causal=causal))
 
     def with_weights(self, query, key=None, value=None, *, mask=None, causal=False):
         """As calling it, but returns Attention(output (N, L, E), weights (N, heads, L, S))."""
+        q, k, v, mask = self._inputs(query, key, value, mask)
+        weights = self.dropout(attention_weights(q, k, mask, causal=causal, v=v))
+        return Attention(self._join(weights @ v), weights)
+
+    def _inputs(self, query, key, value, mask):
+        """Queries, keys and values (N, heads, L, E / heads), and the mask with an axis for the heads."""
         key = query if key is None else key
         value = key if value is None else value
         for name, x in (("query", query), ("key", key), ("value", value)):
@@ -68,10 +77,12 @@ class MultiHeadAttention(Module):
                 raise ShapeError(f"MultiHeadAttention: {name} has shape {x.shape}, expected (N, L, {self.embed_dim})")
         if mask is not None and array(mask).ndim == 3:
             mask = mask[:, None]                                              # the same for all heads
-        q, k, v = (self._heads(x) for x in self._project(query, key, value))  # (N, heads, L, E / heads)
-        weights = self.dropout(attention_weights(q, k, mask, causal=causal, v=v))
-        y = (weights @ v).swapaxes(1, 2).reshape(query.shape)                 # (N, L, E)
-        return Attention(self.out_proj(y), weights)
+        return *(self._heads(x) for x in self._project(query, key, value)), mask
+
+    def _join(self, y):
+        """The heads side by side, mixed by the last map: (N, heads, L, E / heads) -> (N, L, E)."""
+        y = y.swapaxes(1, 2)
+        return self.out_proj(y.reshape(*y.shape[:2], self.embed_dim))
 
     def _project(self, query, key, value):
         E = self.embed_dim

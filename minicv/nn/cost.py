@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd.attention import masked_softmax
+from ..autograd.attention import attend, masked_softmax
 from ..autograd.conv import conv2d_filter, conv2d_input, correlate2d
 from ..autograd.elementwise import add
 from ..autograd.linalg import contract, inv, matmul, solve
@@ -207,11 +207,12 @@ COUNTED = ("macs", "activations", "biases")
 COSTLESS = {masked_softmax}
 COSTLESS_MODULES = {f"minicv.autograd.{name}" for name in (
     "activation", "elementwise", "engine", "index", "normalize", "pool", "random", "reduce", "resample", "roi",
-    "shape", "softmax")} | {"minicv.nn.nll"}
+    "shape", "softmax", "standardize")} | {"minicv.nn.nll"}
 MACS = {          # op: (inputs, settings, result) -> multiply-accumulates
     correlate2d: lambda inputs, settings, y: y.size * math.prod(inputs[1].shape[1:]),
     conv2d_input: lambda inputs, settings, y: inputs[0].size * math.prod(inputs[1].shape[1:]),
     conv2d_filter: lambda inputs, settings, y: inputs[1].size * math.prod(y.shape[1:]),
+    attend: lambda inputs, settings, y: (inputs[0].size + y.size) * inputs[1].shape[1],
     matmul: lambda inputs, settings, y: y.size * inputs[0].shape[-1],
     contract: _einsum,
     inv: _solve,

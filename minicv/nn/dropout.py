@@ -31,6 +31,11 @@ class Dropout(Module):
         self.p = number(type(self).__name__, "p", p, low=0, high=1)
         (self.rng,) = rng.spawn(1)
 
+    @property
+    def idle(self):
+        """Whether it passes its input on, unseen by any hook."""
+        return not (self.training and self.p or self._before or self._after)
+
     def forward(self, x):
         """x of any shape -> the same shape."""
         return dropout(x, p=self.p, rng=self.rng, training=self.training, per_sample=self.per_sample)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd.activation import gelu
-from ..autograd.attention import attention_weights
+from ..autograd.attention import attention_weights, scaled_dot_product_attention
 from ..autograd.engine import expand
 from ..autograd.shape import concat
 from ..errors import ShapeError
@@ -45,8 +45,11 @@ class Attention(Module):
         """x (N, L, D) -> (N, L, D)."""
         N, L, D = x.shape
         q, k, v = self.qkv(x).reshape(N, L, 3, self.heads, D // self.heads).transpose(2, 0, 3, 1, 4)
-        weights = self.attn_drop(attention_weights(q, k))                             # (N, heads, L, L)
-        y = (weights @ v).swapaxes(1, 2).reshape(N, L, D)
+        if self.attn_drop.idle:                                                       # nobody looks at the weights
+            y = scaled_dot_product_attention(q, k, v)                                 # (N, heads, L, D / heads)
+        else:
+            y = self.attn_drop(attention_weights(q, k)) @ v
+        y = y.swapaxes(1, 2).reshape(N, L, D)
         return self.proj_drop(self.proj(y))
 
 

@@ -237,3 +237,25 @@ def test_the_family_equals_torch():
         peer = F.local_response_norm(t[0], size, 0.3, 0.75, 2.0)
         close(local_response_norm(x, size=size, alpha=0.3, k=2.0), peer.numpy())
     close(l2_normalize(x, axis=1), F.normalize(t[0], dim=1).numpy())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_residual_and_relu_of_the_layer_equal_the_three_steps(training):
+    """Values, gradients, running statistics, and what is refused."""
+    from minicv.autograd.activation import relu
+    from minicv.nn import BatchNorm2d
+    found = []
+    for fused in (True, False):
+        rng = np.random.default_rng(0)
+        norm = BatchNorm2d(3).train(training)
+        x, r = (Tensor(rng.standard_normal((2, 3, 4, 5)), requires_grad=True) for _ in range(2))
+        y = norm(x, r, "relu") if fused else relu(norm(x) + r)
+        y.backward(rng.standard_normal(y.shape))
+        found.append([y.data, x.grad.data, r.grad.data, norm.weight.grad.data, norm.bias.grad.data,
+                      norm.running_mean.data, norm.running_var.data])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+    with pytest.raises(ShapeError, match=r"batch_norm: residual has shape \(3,\)"):
+        norm(x, x[0, :, 0, 0])
+    with pytest.raises(ArgError, match='batch_norm: activation is \'gelu\', expected None or "relu"'):
+        norm(x, None, "gelu")
