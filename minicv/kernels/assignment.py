@@ -86,7 +86,7 @@ def take_greedily_numpy(order, taken, columns):
     take_greedily.body(order, taken, columns)
 
 
-@kernel(twin=take_greedily_numpy, out="columns", parallel=False)
+@kernel(twin=take_greedily_numpy, out="taken columns", parallel=False)
 def take_greedily(order, taken, columns):
     """Goes through flat positions i C + j in `order` and takes each whose row and column are free.
 

@@ -32,6 +32,7 @@ _kernels = {}
 _examples = []
 _lock = threading.RLock()           # guards the pool and the making of compiled functions
 _pool = None
+_numba = None                       # the module, once it is needed
 _forked = False
 
 
@@ -44,7 +45,8 @@ def kernel(*, twin, out, parallel=True, vector=False, allow=""):
         The NumPy version: takes the same arguments and writes the same outputs.
     out : str
         Names of the arguments that the loop writes, separated by spaces. These must be
-        C-contiguous, aligned and writable; all other arrays are brought into that form.
+        C-contiguous, aligned and writable; all other arrays are brought into that form and locked,
+        so that a loop that writes to another argument does not compile.
     parallel : bool
         Whether the body works on items [start, stop), its first two arguments. A kernel that is not
         parallel is called without a count.
@@ -86,7 +88,8 @@ class Kernel:
         count, args = (args[:1], args[1:]) if self.parallel else ((), args)
         if not (compiler_runs() if self.vector else load_numba()):
             return self.twin(*args)
-        args = [a if i in self.outputs else normal(a) for i, a in enumerate(args)]
+        args = [normal(a) if i not in self.outputs and isinstance(a, np.ndarray) else a
+                for i, a in enumerate(args)]
         parts = num_parts(args) if self.parallel and not _is_plain(self.compiled) else 1
         if parts == 1:
             return self._run(*(0, *count)[:2 * self.parallel], *args)
@@ -145,13 +148,19 @@ def _is_plain(function):
 
 def load_numba():
     """The module numba, or None where kernels run as NumPy twins."""
-    if os.environ.get("MINICV_KERNELS", "") == "numpy":
+    if os.environ.get("MINICV_KERNELS") == "numpy":
         return None
+    return _numba or _import_numba()
+
+
+def _import_numba():
+    global _numba
     try:
         import numba
     except ImportError as error:
         cache.warn_once(f"numba cannot be imported ({error}); the slower NumPy kernels are used")
         return None
+    _numba = numba
     return numba
 
 
@@ -162,31 +171,30 @@ def compiler_runs():
 
 
 def normal(a):
-    """`a` as a kernel wants it: arrays C-contiguous, aligned, native and writable; rest as is.
+    """`a` as a kernel wants its inputs: arrays C-contiguous, aligned, native and locked; the rest as is.
 
-    One memory form means one compiled signature. Arrays that a Tensor locked read-only are seen
-    through an alias without the lock; kernels write only to their outputs.
+    One memory form means one compiled signature. The arrays of Tensors are locked as they are.
     """
     if not isinstance(a, np.ndarray):
         return a
-    if not (a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative):
+    flags = a.flags
+    if not (flags.c_contiguous and flags.aligned and a.dtype.isnative):
         a = np.array(a, dtype=a.dtype.newbyteorder("="), order="C")
-    return a if a.flags.writeable else np.asarray(_Alias(a))
-
-
-class _Alias:
-    def __init__(self, a):
-        self.base = a                                  # keeps the memory alive
-        address, _ = a.__array_interface__["data"]
-        self.__array_interface__ = {**a.__array_interface__, "data": (address, False)}
+    elif not flags.writeable:
+        return a
+    else:
+        a = a.view()
+    a.setflags(False)
+    return a
 
 
 def num_parts(args):
     """Number of threads worth starting for these arguments."""
-    if _forked:                         # threads of the parent are gone, workers use one each
+    wanted = threads.get_num_threads()
+    if _forked or wanted == 1:          # threads of a forked child's parent are gone, workers use one each
         return 1
     elements = max((a.size for a in args if isinstance(a, np.ndarray)), default=0)
-    return max(1, min(threads.get_num_threads(), elements // SERIAL_ELEMENTS))
+    return max(1, min(wanted, elements // SERIAL_ELEMENTS))
 
 
 def share(function, calls):

@@ -56,7 +56,7 @@ def test_planes_hold_the_same_numbers():
     assert np.array_equal(planes(x, False), x.reshape(6, 4, 5, 1))
 
 
-def test_arrays_for_kernels_are_contiguous_aligned_native_and_writable():
+def test_arrays_for_kernels_are_contiguous_aligned_native_and_locked():
     """A18, N8; memory in good order is not copied, even where it is locked."""
     x = first((2, 3, 4, 5))
     locked = x.view()
@@ -65,6 +65,6 @@ def test_arrays_for_kernels_are_contiguous_aligned_native_and_writable():
     for a in (x, locked, x[:, ::2], x.swapaxes(1, 2), x.astype(">f4"), raw, x[:0], x[:0][..., ::2]):
         b = normal(a)
         assert np.array_equal(a, b) and b.dtype == np.float32
-        assert b.flags.c_contiguous and b.flags.aligned and b.flags.writeable
-    assert np.shares_memory(normal(locked), x) and normal(x) is x and not locked.flags.writeable
+        assert b.flags.c_contiguous and b.flags.aligned and not b.flags.writeable
+    assert normal(locked) is locked and np.shares_memory(normal(x), x) and x.flags.writeable
     assert normal(3) == 3
