@@ -1,8 +1,9 @@
 """Attention without its matrix, and the exponential under it.
 
 Proved here: output, log-sum-exp and gradients equal the formula in float64 (1e-6 of the largest value) for
-features that fill vectors or not, any number of queries and keys, causal or not, any sign of the scale; twins agree; threads change no byte
-(T2); nothing is read or written outside the arrays (M5); exp is within 2e-7 and right at the ends of its range.
+features that fill vectors or not, any number of queries and keys, causal or not, any sign of the scale; twins agree;
+threads change no byte (T2); nothing is read or written outside the arrays (M5); exp is within 2e-7 and right at the
+ends of its range.
 """
 
 import tracemalloc
