@@ -252,7 +252,7 @@ def limits():
     repeats = 100 if small else 300
     peak = repeats * 2 * a.size * width / seconds(jit(best_tiles), repeats, a, b, c, tile_rows, tile_address) / 1e9
     assert np.allclose(c, a @ b, atol=1e-4)
-    big = [np.ones(2**20 if small else 2**24, np.float32) for _ in range(3)]
+    big = [np.ones(2**20 if small else 2**23, np.float32) for _ in range(3)]
     bandwidth = 3 * big[0].nbytes / seconds(jit(triad), *big, np.float32(0.5)) / 1e9
     assert (big[0] == 1.5).all()
     return peak, bandwidth
