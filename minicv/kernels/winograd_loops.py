@@ -16,6 +16,18 @@ INPUT, FILTER, OUTPUT, OUTPUT_GRADIENT, FILTER_GRADIENT = range(5)         # as 
 
 
 @subroutine
+def number(step, m):
+    """`winograd.kind` for compiled code."""
+    return step + 5 if m == 4 else step
+
+
+@subroutine
+def place(t, grid):
+    """Image, row and column of tile t."""
+    return t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
+
+
+@subroutine
 def square(x, n, top, left, size, spare):
     """(address, step from row to row) of a square of image n, or of a copy with zeros if it leaves the image."""
     N, H, W, C = x.shape
@@ -71,20 +83,20 @@ def convolve_tiles(start, stop, x, u, y, count, grid, corner, m, tile_rows, tran
     spare, edge = np.empty((m + 2, m + 2, C), np.float32), np.empty((m, m, O), np.float32)
     for item in range(start, stop):
         first, last = item * count, min(item * count + count, len(x) * grid[0] * grid[1])
-        read_tiles(x, v, spare, first, last, grid, corner, m, u.shape[3] // 2, transform)
+        read_tiles(0, last - first, x, v, spare, first, grid, corner, m, u.shape[3] // 2, transform)
         multiply_by_filters(v, u, z, last - first, tile_rows, tile, narrow_tile)
         write_tiles(z, y, edge, first, last, grid, m, u.shape[3] // 2, transform)
 
 
 @subroutine
-def read_tiles(x, v, spare, first, last, grid, corner, m, lanes, transform):
-    """v (X, count, C): B^T d B of the tiles first .. last - 1 of x."""
+def read_tiles(start, stop, x, v, spare, first, grid, corner, m, lanes, transform):
+    """v[:, item] = B^T d B of tile first + item, for start <= item < stop; v is (X, count, C)."""
     count, C = v.shape[1:]
-    n, which = m + 2, INPUT + (5 if m == 4 else 0)
-    for t in range(first, last):
-        k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
+    n, which = m + 2, number(INPUT, m)
+    for item in range(start, stop):
+        k, i, j = place(first + item, grid)
         a, row = square(x, k, i * m - corner[0], j * m - corner[1], n, spare)
-        to = v.ctypes.data + 4 * (t - first) * C
+        to = v.ctypes.data + 4 * item * C
         call(transform, (which, a, row, C, to, n * count * C, count * C, C // lanes))
 
 
@@ -109,9 +121,10 @@ def multiply_by_filters(v, u, z, tiles, tile_rows, tile, narrow_tile):
 def write_tiles(z, y, edge, first, last, grid, m, lanes, transform):
     """The tiles A^T z A, into y, or where they reach over its end into `edge` and from there as far as they fit."""
     (I, J, O), count = y.shape[1:], z.shape[1]
-    n, which = m + 2, OUTPUT + (5 if m == 4 else 0)
+    n, which = m + 2, number(OUTPUT, m)
     for t in range(first, last):
-        k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0] * m, t % grid[1] * m
+        k, i, j = place(t, grid)
+        i, j = i * m, j * m
         whole = i + m <= I and j + m <= J
         a = z.ctypes.data + 4 * (t - first) * O
         to = y.ctypes.data + 4 * ((k * I + i) * J + j) * O if whole else edge.ctypes.data
@@ -133,13 +146,12 @@ def transform_filters_numpy(packed, u, m, transform):
 def transform_filters(start, stop, packed, u, m, transform):
     """An item is one input channel of one panel."""
     blocks, X, C, width = u.shape
-    n = m + 2
-    steps = 5 if m == 4 else 0
+    n, which = m + 2, number(FILTER, m)
     for item in range(start, stop):
         block, c = item // C, item % C
         a = packed.ctypes.data + 4 * (block * 9 * C + c) * width
         to = u.ctypes.data + 4 * (block * X * C + c) * width
-        call(transform, (steps + FILTER, a, 3 * C * width, C * width, to, n * C * width, C * width, 2))
+        call(transform, (which, a, 3 * C * width, C * width, to, n * C * width, C * width, 2))
 
 
 # Filter gradient -------------------------------------------------------------------------------------
@@ -176,26 +188,18 @@ def sum_filters_numpy(total, gw, m, lanes, transform):
 @kernel(twin=input_tiles_numpy, out="v", vector=True)
 def input_tiles(start, stop, x, v, first, grid, corner, m, lanes, transform):
     """An item is one tile."""
-    X, count, C = v.shape
-    n, which = m + 2, INPUT + (5 if m == 4 else 0)
-    spare = np.empty((n, n, C), np.float32)
-    for item in range(start, stop):
-        t = first + item
-        k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
-        a, row = square(x, k, i * m - corner[0], j * m - corner[1], n, spare)
-        to = v.ctypes.data + 4 * item * C
-        call(transform, (which, a, row, C, to, n * count * C, count * C, C // lanes))
+    spare = np.empty((m + 2, m + 2, v.shape[2]), np.float32)
+    read_tiles(start, stop, x, v, spare, first, grid, corner, m, lanes, transform)
 
 
 @kernel(twin=output_tiles_numpy, out="z", vector=True)
 def output_tiles(start, stop, g, z, first, grid, m, lanes, transform):
     """An item is one tile."""
     X, blocks, count, width = z.shape
-    O, n, which = g.shape[3], m + 2, OUTPUT_GRADIENT + (5 if m == 4 else 0)
+    O, n, which = g.shape[3], m + 2, number(OUTPUT_GRADIENT, m)
     spare = np.empty((m, m, O), np.float32)
     for item in range(start, stop):
-        t = first + item
-        k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
+        k, i, j = place(first + item, grid)
         a, row = square(g, k, i * m, j * m, m, spare)
         for block in range(blocks):
             to = z.ctypes.data + 4 * (block * count + item) * width
@@ -228,7 +232,7 @@ def multiply_tiles(start, stop, v, z, total, first, count, O, tile_rows, tile, n
 def sum_filters(start, stop, total, gw, m, lanes, transform):
     """An item is one input channel of one panel."""
     blocks, X, C, width = total.shape
-    O, n, which = gw.shape[3], m + 2, FILTER_GRADIENT + (5 if m == 4 else 0)
+    O, n, which = gw.shape[3], m + 2, number(FILTER_GRADIENT, m)
     for item in range(start, stop):
         block, c = item // C, item % C
         a = total.ctypes.data + 4 * (block * X * C + c) * width
