@@ -394,9 +394,9 @@ assert chosen < textbook / 2 and errors["m = 2: 0, ±1"] < chosen and errors["m 
 assert POINTS[4] == (0, 2**-0.5, -2**-0.5, 2**0.5, -2**0.5)              # the library's choice
 
 # %% [markdown]
-# > **Where paper and code differ.** Lavin and Gray use $0, \pm1, \pm2$ for $m = 4$; the points here make a convolution no
-# > slower, because pairs $\pm q$ share their sums. Tiles of $6 \times 6$ outputs would save little more and lose another
-# > digit. The number of operations in (4) is that of the definition: by (11) it is no lower bound.
+# > **Where paper and code differ.** Lavin and Gray use $0, \pm1, \pm2$ for $m = 4$; the points here make a convolution
+# > no slower, because pairs $\pm q$ share their sums. Tiles of $6 \times 6$ outputs would save little more and lose
+# > another digit. The number of operations in (4) is that of the definition: by (11) it is no lower bound.
 #
 # ## Check by hand
 #
@@ -684,8 +684,8 @@ assert K.empty((2**20,), np.float32).ctypes.data != view.ctypes.data - 20      #
 #
 # Floats do not add up to the same number in another order: $(a + b) + c \neq a + (b + c)$. If the work were divided by
 # the number of threads, results would depend on the machine. Here it is cut into *items* by the shape alone, every item
-# owns what it writes, and threads only take different items. Partial sums are made for each item and added in order. (On
-# a machine that is busy with other work, more threads need not be faster.)
+# owns what it writes, and threads only take different items. Partial sums are made for each item and added in order.
+# (On a machine that is busy with other work, more threads need not be faster.)
 
 # %%
 assert np.float32(1e8) + np.float32(1) - np.float32(1e8) != np.float32(1e8) - np.float32(1e8) + np.float32(1)
