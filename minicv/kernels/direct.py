@@ -52,8 +52,8 @@ def conv(x, w, geometry, kept=False):
     """`conv2d` of x (N, C, H, W) channels-last and w (O, C / G, P, Q), both float32."""
     from .direct_loops import correlate
     N, C, H, W = x.shape
+    y = empty((N, *geometry.grid, len(w)), x.dtype)            # first: a plan for what does not fit would take hours
     plan = forward_plan((N, H, W, C), len(w), geometry)
-    y = empty((N, *geometry.grid, len(w)), x.dtype)
     packed = panels(w, geometry.groups, kept=kept)
     correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), packed, y, *plan, *addresses("tile", "narrow_tile"))
     return y.transpose(0, 3, 1, 2)
@@ -63,8 +63,8 @@ def conv_input(g, w, geometry, shape, kept=False):
     """`conv2d_input`: g (N, O, I, J) channels-last to an image of `shape` (N, C, H, W)."""
     from .direct_loops import correlate
     N, C, H, W = shape
-    plan = input_plan((N, H, W, C), len(w), geometry)
     gx = empty((N, H, W, C), g.dtype)
+    plan = input_plan((N, H, W, C), len(w), geometry)
     adjoint = panels(w, geometry.groups, adjoint=True, kept=kept)
     correlate(len(plan.boxes), g.transpose(0, 2, 3, 1), adjoint, gx, *plan, *addresses("tile", "narrow_tile"))
     return gx.transpose(0, 3, 1, 2)

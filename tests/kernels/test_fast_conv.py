@@ -208,6 +208,13 @@ def test_boxes_of_a_plan_cover_every_output_once(case):
         assert (hits == 1).all()
 
 
+@pytest.mark.parametrize("algo", ["direct", "im2col"])
+def test_an_impossible_size_fails_at_once(algo):
+    """It did not: the plan of so many rows was made before their memory was asked for."""
+    with pytest.raises((ValueError, MemoryError)):
+        K.conv2d(np.ones((1, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32), padding=2**30, algo=algo)
+
+
 def test_the_rule_follows_shape_and_precision():
     def method(C, O, H, kernel=(3, 3), N=8, stride=(1, 1), dilation=(1, 1), groups=1, dtype=np.float32, **how):
         before = dilation[0] * (kernel[0] // 2)

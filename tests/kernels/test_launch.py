@@ -193,6 +193,13 @@ def test_the_default_cache_is_private_and_used(tmp_path):
     assert cache_files(folder, "nbi") and cache_files(folder, "nbc")
 
 
+def test_a_given_cache_folder_is_keyed_by_the_sources_too(tmp_path):
+    """Code from one file is compiled into functions of another, which Numba's own key does not see."""
+    assert run(COMPUTE, NUMBA_CACHE_DIR=str(tmp_path)) == (0, "4.0\n")
+    folder, = tmp_path.glob("kernels-*")
+    assert cache_files(folder, "nbi") == cache_files(tmp_path, "nbi") != []
+
+
 def test_a_folder_that_others_may_write_is_not_trusted(tmp_path):
     """M12: a planted cache file would be run."""
     env = dict(XDG_CACHE_HOME=str(tmp_path), NUMBA_CACHE_DIR="")
