@@ -49,7 +49,7 @@ from minicv.experiments import asked_preset
 from minicv.experiments.ch4.boosting import adaboost, decision_stump
 from minicv.experiments.ch4.suppression import suppression
 from minicv.experiments.ch4.viola_jones import attentional_cascade, haar_features, integral, viola_jones
-from minicv.geometry import box_iou, nms, soft_nms
+from minicv.geometry import box_iou, nms
 from minicv.kernels.integral import integral_image, rectangle_sums
 from minicv.plot import PALETTE, Player, figure_style, plot_regions, plot_stump, plot_weights, show_boxes
 
@@ -508,9 +508,9 @@ assert report.metrics["mails_right"] == 7 and report.metrics["forms_that_agree"]
 # stopped falling.
 
 # %%
-regions().set_dpi(40)
+regions().set_dpi(37)
 plt.show()
-errors().set_dpi(56)
+errors().set_dpi(52)
 plt.show()
 print(f"one stump {report.metrics['one_stump']:.3f}, all {report.metrics['moons_accuracy']:.3f}")
 assert report.metrics["rounds_above_bound"] == 0 and report.metrics["last_error_from_half"] < 1e-9
@@ -555,7 +555,7 @@ assert report.metrics["features"] == 162_336 and report.metrics["flat_window"] <
 # %%
 report = attentional_cascade(asked_preset()).check()
 funnel_figure, products, _ = report.figures.values()
-funnel_figure().set_dpi(60)
+funnel_figure().set_dpi(54)
 plt.show()
 products().set_dpi(54)
 plt.show()
@@ -587,7 +587,7 @@ def show_small(draw, dpi, levels=4):
 report = viola_jones(asked_preset()).check()
 found_faces, _, photograph, accepted = report.figures.values()
 show_small(found_faces, 38)
-show_small(accepted, 44)
+show_small(accepted, 42)
 show_small(photograph, 42)
 print(f"AP50 on drawn scenes {report.metrics['ap50']:.3f}; photograph: best IoU {report.metrics['portrait_best_iou']:.2f}")
 assert asked_preset() == "smoke" or report.metrics["ap50"] >= 0.85
@@ -682,6 +682,8 @@ assert len(nms(boxes, scores, 0.9)) > 10                                     # t
 # <details><summary>Answer</summary>
 #
 # ```python
+# from minicv.geometry import soft_nms
+#
 # crowd = np.array([[0, 0, 10, 20], [2, 0, 12, 20]])
 # assert np.isclose(box_iou(crowd, crowd)[0, 1], 2 / 3)
 # assert nms(crowd, np.array([0.9, 0.8]), 0.5).tolist() == [0]

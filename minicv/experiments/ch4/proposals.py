@@ -86,8 +86,8 @@ def _scales(image, sizes, min_size):
     equations="1-6: s = colour + texture + size + fill; value = u i", tour=2,
     module="minicv/detection/proposals/selective_search.py",
     shows="Similar neighbours join until one region is left; the boxes of all regions hold nearly every object.",
-    departures=departures("E4.38") + " Texture from steered Gaussian derivatives; RGB, Lab, HSV, rgI, hue and intensity as "
-               "colour spaces.",
+    departures=departures("E4.38") + " Texture from steered Gaussian derivatives; RGB, Lab, HSV, rgI, "
+               "hue and intensity as colour spaces.",
     targets=[Target("recall_at_200", ">=", 0.9), Target("superpixels_minus_merges", "==", 1, tag="E"),
              Target("last_region_error", "==", 0, tag="E")])
 def search(preset, rng, out, progress):
