@@ -572,7 +572,6 @@ assert m["features_per_window"] < m["features"]
 # picture it meets a photograph for the first time: it finds the face, and wrong ones around it.
 
 
-
 # %%
 def show_small(draw, dpi, levels=4):
     """Show a figure whose pictures have few levels, so that the page stays small."""
@@ -586,7 +585,7 @@ def show_small(draw, dpi, levels=4):
 
 report = viola_jones(asked_preset()).check()
 found_faces, _, photograph, accepted = report.figures.values()
-show_small(found_faces, 38)
+show_small(found_faces, 54)
 show_small(accepted, 42)
 show_small(photograph, 42)
 print(f"AP50 on drawn scenes {report.metrics['ap50']:.3f}; photograph: best IoU {report.metrics['portrait_best_iou']:.2f}")

@@ -255,7 +255,7 @@ def viola_jones(preset, rng, out, progress, *, d_min=0.985, f_max=0.2):
     rows = [{"scene": i, "windows": len(w.boxes), "accepted": w.funnel()[-1], "detections": len(found[i]),
              "faces": len(views[i]["boxes"])} for i, w in enumerate(windows)]
     return Report(metrics, {
-        "Faces found (solid) and true (dashed)": lambda: _show(views[:6], found[:6]),
+        "Faces found (solid) and true (dashed)": lambda: _show(views[:3], found[:3]),
         "Precision and recall": lambda: plot_precision_recall(
             scores.curves[0].precision, scores.curves[0].recall).figure,
         "A photograph, for a detector that has seen cartoons only": lambda: show_boxes(photo, seen).figure,
@@ -278,7 +278,7 @@ def _show(views, found):
     import matplotlib.pyplot as plt
 
     with figure_style():
-        figure, axes = plt.subplots(2, 3, figsize=(10, 5.4), squeeze=False)
+        figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, view, rows in zip(axes.flat, views, found):
@@ -290,6 +290,6 @@ def _show(views, found):
 def _accepted(view, windows, found):
     figure, (left, right) = panels(2, (4.6, 3.6))
     boxes = windows.accepted()[0]
-    show_boxes(view["image"], boxes, ax=left).set_title(f"{len(boxes)} of {len(windows.boxes):,} windows")
+    show_boxes(view["image"], boxes[:300], ax=left).set_title(f"{len(boxes)} of {len(windows.boxes):,} windows")
     show_boxes(view["image"], found, names=["face"], ax=right).set_title(f"{len(found)} groups")
     return figure
