@@ -179,7 +179,7 @@ def pool_scatter(g, where, *, size):
 
 
 class Axis(NamedTuple):
-    """The windows of one axis, which has `length` pixels; a window has up to `size`.
+    """The windows of one axis, which has `length` pixels; a window has up to `size`, a pixel is in up to `overlap`.
 
     forward : matrix (windows, pixels), an entry's weight is the pixel's number in the window
     backward : its transposed
@@ -187,15 +187,18 @@ class Axis(NamedTuple):
     sums : `forward` with weights 1
     shares : two arrays (windows,), 1 / number of pixels inside the image, and inside the padded image
     adjoints : for each of them the transposed matrix (pixels, windows) of means
+    ones : (pixels,) of value 1
     """
     length: int
     size: int
+    overlap: int
     forward: Rows
     backward: Rows
     pixels: np.ndarray
     sums: Rows
     shares: tuple
     adjoints: tuple
+    ones: np.ndarray
 
 
 def _axis(length, position, length_padded):
@@ -207,7 +210,8 @@ def _axis(length, position, length_padded):
     means = [rows._replace(weight=share[row_numbers(rows)]) for share in shares]
     back, *adjoints = (transposed(r, length) for r in (rows, *means))
     sums = rows._replace(weight=np.ones(len(rows.weight)))
-    return Axis(length, position.shape[1], rows, back, pixels, sums, shares, tuple(adjoints))
+    overlap = int(np.diff(back.start).max(initial=0))
+    return Axis(length, position.shape[1], overlap, rows, back, pixels, sums, shares, tuple(adjoints), np.ones(length))
 
 
 @lru_cache(GEOMETRIES)
@@ -316,11 +320,13 @@ def _check_gradient(function, g, axes):
 
 
 def _average(x, axes, padded=False):
-    return average(x, *(axis.sums for axis in axes), [axis.shares[bool(padded)] for axis in axes])
+    few = max(axis.size for axis in axes) <= 2
+    return average(x, *(axis.sums for axis in axes), [axis.shares[bool(padded)] for axis in axes], few)
 
 
 def _average_adjoint(g, axes, padded=False):
-    return average(g, *(axis.adjoints[bool(padded)] for axis in axes), [np.ones(axis.length) for axis in axes])
+    few = max(axis.overlap for axis in axes) <= 2
+    return average(g, *(axis.adjoints[bool(padded)] for axis in axes), [axis.ones for axis in axes], few)
 
 
 # Positions ----------------------------------------------------------------------------------------------
@@ -346,7 +352,7 @@ def _check_where(function, where, shape):
 def _example(dtype):
     x = np.ones((1, 1, 2, 2), dtype)
     y, where = max_pool(x, size=2)
-    avg_pool(x, size=2)
+    avg_pool(x, size=2), adaptive_avg_pool(np.ones((1, 1, 3, 3), dtype), 1)
     _, tap = max_pool_taps(x, size=2)
     max_pool_select(max_pool_input(y, tap, input_size=2, size=2), tap, size=2)
     pool_scatter(pool_gather(x, where), where, size=(2, 2))

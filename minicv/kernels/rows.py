@@ -66,13 +66,17 @@ def combine(x, rows, columns):
     return in_layout(x, y)
 
 
-def average(x, rows, columns, scales):
-    """As `combine`, times scales[0][i] scales[1][j]; weights, scales and sums are float64, rounding is at the end."""
-    from .rows_loops import average_rows
+def average(x, rows, columns, scales, few=False):
+    """As `combine`, times scales[0][i] scales[1][j]; weights, scales and sums are float64, rounding is at the end.
+
+    `few` says that no row of a matrix has more than two entries, for which there is a faster loop.
+    """
+    from .rows_loops import average_pixels, average_rows
 
     y = empty((*x.shape[:2], len(rows.start) - 1, len(columns.start) - 1), x.dtype, CHANNELS_LAST)
     out = planes(y, True)
-    average_rows(out.shape[0] * out.shape[1], planes(x, True), *rows, *columns, *scales, out)
+    kernel = average_pixels if few else average_rows
+    kernel(out.shape[0] * out.shape[1], planes(x, True), *rows, *columns, *scales, out)
     return in_layout(x, y)
 
 

@@ -331,7 +331,7 @@ def test_the_number_of_threads_does_not_change_a_byte(dtype, monkeypatch):
     def compute():
         y, tap = pool.max_pool_taps(x, **settings)
         return [y, tap, pool.max_pool_input(y, tap, input_size=(9, 11), **settings),
-                pool.max_pool_select(x, tap, **settings), K.adaptive_avg_pool(x, (4, 5)),
+                pool.max_pool_select(x, tap, **settings), K.adaptive_avg_pool(x, (4, 5)), K.avg_pool(x, size=2),
                 K.adaptive_avg_pool_input(y, input_size=(9, 11))]
 
     monkeypatch.setattr(threads, "_chosen", 1)

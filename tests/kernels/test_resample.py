@@ -124,6 +124,30 @@ def test_twins_of_the_separable_loops_with_guard_bands(mode, dtype, channels):
         assert (whole[:64] == 77).all() and (whole[-64:] == 77).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 16, 37])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_averages_of_at_most_two_by_two_pixels(dtype, channels):
+    """0, 1 or 2 entries per row, against the twin and the general loop; infinity stays in its place."""
+    rng = np.random.default_rng(0)
+    inside = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [1, 1]], bool)
+    R, C = (rows.rows_where(inside, rng.integers(0, n, (5, 2)), rng.standard_normal((5, 2))) for n in (6, 7))
+    x = rng.standard_normal((3, 6, 7, channels)).astype(dtype)
+    scales = rng.standard_normal(5), rng.standard_normal(5)
+    whole = np.full(3 * 25 * channels + 128, 77, dtype)
+    y, twin, general = whole[64:-64].reshape(3, 5, 5, channels), *np.empty((2, 3, 5, 5, channels), dtype)
+    rows_loops.average_pixels(15, x, *R, *C, *scales, y)
+    rows_loops.average_pixels.twin(x, *R, *C, *scales, twin)
+    rows_loops.average_rows(15, x, *R, *C, *scales, general)
+    for other in (twin, general):
+        np.testing.assert_allclose(y, other, atol=1e-14 if dtype == np.float64 else 1e-6)
+    assert (whole[:64] == 77).all() and (whole[-64:] == 77).all()
+    x[:, 0, 0] = np.inf
+    R, C = (rows.rows_where(np.ones((2, 1), bool), np.array([[0], [1]]), 1.0) for _ in range(2))
+    y = np.empty((3, 2, 2, channels), dtype)
+    rows_loops.average_pixels(6, x, *R, *C, np.ones(2), np.ones(2), y)
+    assert np.array_equal(y, x[:, :2, :2])
+
+
 def test_rows_without_entries_and_long_rows():
     """An output that reads nothing is 0; sums of 0 to 7 entries."""
     inside = np.arange(7) < np.arange(8)[:, None]
