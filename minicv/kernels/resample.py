@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ArgError
 from .launch import example
 from .layout import check_images
-from .rows import Rows, combine, pick, transposed
+from .rows import Rows, average, combine, pick, transposed
 from .windows import pair
 
 MODES = ("nearest", "bilinear", "bicubic")
@@ -39,7 +39,7 @@ def resize(x, size, *, mode="bilinear", align_corners=False):
     axes = zip(x.shape[2:], size)
     if mode == "nearest":
         return pick(x, *(_nearest(*axis) for axis in axes))
-    return combine(x, *(_matrix(*axis, mode, bool(align_corners), x.dtype.char) for axis in axes))
+    return _apply(x, [_matrix(*axis, mode, bool(align_corners)) for axis in axes])
 
 
 def resize_input(g, size, *, mode="bilinear", align_corners=False):
@@ -47,15 +47,23 @@ def resize_input(g, size, *, mode="bilinear", align_corners=False):
     check_images("resize_input", g=g)
     size = _check("resize_input", size, g.shape[2:], mode, align_corners)
     axes = zip(size, g.shape[2:])
-    return combine(g, *(_matrix(*axis, mode, bool(align_corners), g.dtype.char, adjoint=True) for axis in axes))
+    return _apply(g, [_matrix(*axis, mode, bool(align_corners), adjoint=True) for axis in axes])
 
 
 @lru_cache(256)
-def _matrix(length, size, mode, align_corners, dtype, adjoint=False):
-    """The operator of one axis or its transposed, with weights of that type."""
+def _matrix(length, size, mode, align_corners, adjoint=False):
+    """The operator of one axis or its transposed, and the largest number of entries in a row."""
     rows = resize_rows(length, size, mode, align_corners)
     rows = transposed(rows, length) if adjoint else rows
-    return rows._replace(weight=rows.weight.astype(dtype))
+    return rows, int(np.diff(rows.start).max())
+
+
+def _apply(x, axes):
+    """Both matrices, in one pass where they read at most two by two pixels, in two passes else."""
+    matrices, longest = zip(*axes)
+    if max(longest) <= 2:
+        return average(x, *matrices, [np.ones(len(r.start) - 1) for r in matrices], few=True)
+    return combine(x, *(r._replace(weight=r.weight.astype(x.dtype)) for r in matrices))
 
 
 def resize_rows(length, size, mode, align_corners=False):
@@ -117,4 +125,4 @@ def _check(function, size, other, mode, align_corners):
 @example
 def _example(dtype):
     x = np.ones((1, 1, 2, 2), dtype)
-    resize(x, 3), resize(x, 3, mode="nearest")
+    resize(x, 3), resize(x, 3, mode="nearest"), resize(x, 3, mode="bicubic")

@@ -165,7 +165,7 @@ COMPUTE = """
 
 
 def cache_files(folder, kind):
-    return sorted(Path(folder).rglob(f"*sum_windows*.{kind}"))
+    return sorted(Path(folder).rglob(f"*average_pixels*.{kind}"))
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
