@@ -84,23 +84,27 @@ def max_windows(start, stop, x, row_start, row, p, column_start, column, q, widt
         i = item - m * I
         for j in range(J):
             best, place = y[m, i, j], tap[m, i, j]
-            b, end = column_start[j], column_start[j + 1]
-            pixel, t = x[m, row[row_start[i]], column[b]], numbers[p[row_start[i]] * width + q[b]]
-            for k in range(K):
-                best[k], place[k] = pixel[k], t
+            end, first = column_start[j + 1], True
             for a in range(row_start[i], row_start[i + 1]):
                 for b in range(column_start[j], end, 3):
                     c, d = min(b + 1, end - 1), min(b + 2, end - 1)
                     u, v, w = x[m, row[a], column[b]], x[m, row[a], column[c]], x[m, row[a], column[d]]
                     r, s, t = numbers[p[a] * width + q[b]], numbers[p[a] * width + q[c]], numbers[p[a] * width + q[d]]
-                    for k in range(K):
-                        most, where = best[k], place[k]
-                        better = (not u[k] <= most) & (most == most)
-                        most, where = u[k] if better else most, r if better else where
-                        better = (not v[k] <= most) & (most == most)
-                        most, where = v[k] if better else most, s if better else where
-                        better = (not w[k] <= most) & (most == most)
-                        best[k], place[k] = w[k] if better else most, t if better else where
+                    if first:
+                        for k in range(K):
+                            better = (not v[k] <= u[k]) & (u[k] == u[k])
+                            most, where = v[k] if better else u[k], s if better else r
+                            better = (not w[k] <= most) & (most == most)
+                            best[k], place[k] = w[k] if better else most, t if better else where
+                        first = False
+                    else:
+                        for k in range(K):
+                            better = (not u[k] <= best[k]) & (best[k] == best[k])
+                            most, where = u[k] if better else best[k], r if better else place[k]
+                            better = (not v[k] <= most) & (most == most)
+                            most, where = v[k] if better else most, s if better else where
+                            better = (not w[k] <= most) & (most == most)
+                            best[k], place[k] = w[k] if better else most, t if better else where
 
 
 @kernel(twin=select_taps_numpy, out="y")

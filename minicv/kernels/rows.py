@@ -38,13 +38,6 @@ def row_numbers(rows):
     return np.repeat(np.arange(len(rows.start) - 1), np.diff(rows.start))
 
 
-def dense(rows, length):
-    """The matrix (rows, length) written out, in float64."""
-    matrix = np.zeros((len(rows.start) - 1, length))
-    np.add.at(matrix, (row_numbers(rows), rows.index), rows.weight)
-    return matrix
-
-
 def in_layout(x, y):
     """y (N, C, I, J), which has channels last, in the memory layout of x.
 

@@ -3,20 +3,28 @@
 import numpy as np
 
 from .launch import kernel, part
-from .rows import Rows, dense
+
+
+def _weigh(x, start, index, weight):
+    """y[i] = sum of weight[e] x[index[e]] over the entries e of row i, along the first axis; first entries first."""
+    y, length = np.zeros((len(start) - 1, *x.shape[1:]), x.dtype), np.diff(start)
+    for a in range(length.max(initial=0)):
+        i = np.flatnonzero(length > a)
+        e = start[i] + a
+        y[i] += weight[e].reshape(-1, *[1] * (x.ndim - 1)) * x[index[e]]
+    return y
 
 
 def combine_rows_numpy(x, row_start, row, row_weight, column_start, column, column_weight, y):
-    """Both matrices written out."""
-    R = dense(Rows(row_start, row, row_weight), x.shape[1])
-    C = dense(Rows(column_start, column, column_weight), x.shape[2])
-    y[...] = np.einsum("ih,mhwk,jw->mijk", R, x, C, optimize=True)
+    """The vertical, then the horizontal axis first."""
+    lines = _weigh(x.transpose(1, 2, 0, 3), row_start, row, row_weight)                    # (I, W, M, K)
+    y[...] = _weigh(lines.swapaxes(0, 1), column_start, column, column_weight).transpose(2, 1, 0, 3)
 
 
 def average_rows_numpy(x, row_start, row, row_weight, column_start, column, column_weight, row_scale, column_scale, y):
     """The same times the outer product of the scales."""
     total = np.empty(y.shape)
-    combine_rows_numpy(x, row_start, row, row_weight, column_start, column, column_weight, total)
+    combine_rows_numpy(x.astype(np.float64), row_start, row, row_weight, column_start, column, column_weight, total)
     y[...] = total * np.multiply.outer(row_scale, column_scale)[..., None]
 
 
