@@ -165,7 +165,7 @@ COMPUTE = """
 
 
 def cache_files(folder, kind):
-    return sorted(Path(folder).rglob(f"*sum_windows*.{kind}"))
+    return sorted(Path(folder).rglob(f"*average_pixels*.{kind}"))
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
@@ -242,7 +242,7 @@ def test_one_signature_per_dtype_whatever_the_memory(monkeypatch):
 def test_warmup_reaches_every_kernel_in_both_dtypes():
     K.warmup()
     assert "im2col.im2col" in K.kernel_names() and K.kernel_names() == sorted(K.kernel_names())
-    ours = {"im2col", "depthwise", "pool_loops", "resample", "taps"}
+    ours = {"im2col", "depthwise", "pool_loops", "rows_loops", "taps"}
     for name in (n for n in K.kernel_names() if n.split(".")[0] in ours):
         kinds = str(launch.get_kernel(name).signatures())
         assert "float32" in kinds and "float64" in kinds, name
