@@ -36,7 +36,7 @@ def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
         Number of zero rows and columns around x.
     groups : int
         Output channels of group k see the input channels of group k only.
-    algo : {"auto", "direct", "winograd", "im2col"}, optional
+    algo : {"auto", "direct", "winograd", "grouped", "im2col"}, optional
         The method, by default that of the surrounding `conv_algo`, which is "auto". ArgError if it cannot do this.
     precision : {"fast", "high"}, optional
         Whether Winograd's method may use its larger tiles; see `precision`.
