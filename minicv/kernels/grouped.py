@@ -1,11 +1,11 @@
-"""Convolution with small groups: depthwise and others whose groups have 2, 4, 8 or 16 channels in and out.
+"""Convolution with small groups: depthwise, and groups of 2, 4 or 8 channels in and out.
 
-The register tile of `direct` needs a whole vector of output channels that see the same inputs; here a vector is filled by
+The register tile of `direct` needs a vector of output channels that all see the same inputs; here a vector holds
 several groups (see `grouped_tiles`). As there, outputs are taken in runs that see the same taps, so that there is
 no copy of the image with zeros around it; and the input gradient is the same computation with the adjoint filter.
 
 Memory is the limit for so few operations per number. So one output row is done after the other, in tiles of a few
-pixels and all channels, and every number of the image comes from memory once.
+pixels and all channels, and every number of the image comes from memory once, asked for in advance.
 
 Filters are packed as (blocks, P Q, size, lanes): lane l of block b is channel starts[b] + l. Where the channels do not
 fill whole vectors, the last block overlaps the one before; both compute the same numbers.
@@ -22,6 +22,7 @@ from .host import host
 from .launch import compiler_runs, example
 from .panels import prepared
 
+SIZES = (1, 2, 4, 8)                # channels of a group; more fill a vector for `direct`
 CHUNK_PIXELS = 2048                 # outputs for each partial sum of the filter gradient
 CHUNKS = 64                         # partial sums at most, whatever the number of threads
 
@@ -29,7 +30,17 @@ CHUNKS = 64                         # partial sums at most, whatever the number 
 def applies(geometry, channels, filters):
     """Whether whole groups fill a vector, with as many channels out as in."""
     return (geometry.groups > 1 and channels == filters >= host().lanes
-            and host().lanes % (channels // geometry.groups) == 0)
+            and channels // geometry.groups in SIZES and channels // geometry.groups <= host().lanes)
+
+
+def most_pixels(size):
+    """Pixels that one tile can have: their sums are in registers."""
+    return host().rows
+
+
+def most_taps(size):
+    """Taps that one tile of the filter gradient can have: `size` sums for each are in registers."""
+    return max(1, 2 * host().rows // size)
 
 
 def conv(x, w, geometry, kept=False):
@@ -57,27 +68,23 @@ def conv_filter(x, g, geometry):
     size = C // geometry.groups
     chunks = max(1, min(N * I * J // CHUNK_PIXELS, N * I, CHUNKS))
     partial = empty((chunks, len(starts(C)), P * Q, size, lanes), x.dtype)
-    down, right = valid_outputs(x.shape, geometry)
-    address, most = _routine("tap_tile", size)
-    correlate_groups_filter(chunks, x, g, partial, np.array(down), column_spans(right, True), geometry.stride,
-                            geometry.dilation, geometry.corner, most, address)
+    correlate_groups_filter(chunks, x, g, partial, *filter_tables(x.shape, geometry), geometry.stride,
+                            geometry.dilation, geometry.corner, most_taps(size), _address("tap_tile"))
     gw = unpack(partial.sum(axis=0, dtype=np.float64).astype(x.dtype), C)
     return gw.reshape(P, Q, size, C).transpose(3, 2, 0, 1)
 
 
 def _correlate(x, w, y, rows, runs):
     from .grouped_loops import correlate_groups
-    address, most = _routine("pixel_tile", w.shape[2])
-    correlate_groups(y.shape[0] * y.shape[1], x, w, y, rows, runs, most, address)
+    correlate_groups(y.shape[0] * y.shape[1], x, w, y, rows, runs, most_pixels(w.shape[2]), _address("pixel_tile"))
 
 
-def _routine(name, size):
-    """(address, largest count) of a routine of `grouped_tiles`, which the twins do not need."""
+def _address(name):
+    """Address of a routine of `grouped_tiles`, which the twins do not need."""
     if not compiler_runs():
-        return 0, 1
+        return 0
     from . import grouped_tiles
-    most = {"pixel_tile": grouped_tiles.most_pixels, "tap_tile": grouped_tiles.most_taps}[name]
-    return getattr(grouped_tiles, name).address, most(size)
+    return getattr(grouped_tiles, name).address
 
 
 # Filters -----------------------------------------------------------------------------------------------
@@ -95,7 +102,10 @@ def _filters(w, groups, adjoint, kept):
         taken = w.reshape(groups, -1, *w.shape[1:])
         taken = taken.swapaxes(1, 2)[..., ::-1, ::-1] if adjoint else taken
         taken = np.ascontiguousarray(taken.transpose(3, 4, 2, 0, 1)).reshape(-1, w.shape[1], len(w))
-        return np.stack([taken[..., first:first + host().lanes] for first in starts(len(w))])
+        made = empty((len(starts(len(w))), *taken.shape[:2], host().lanes), w.dtype)
+        for block, first in zip(made, starts(len(w)), strict=True):
+            block[...] = taken[..., first:first + host().lanes]
+        return made
     return prepared(w, ("grouped", groups, adjoint), make, kept)
 
 
@@ -120,6 +130,13 @@ def forward_tables(image, geometry):
 def input_tables(image, geometry):
     """`_tables` of the input gradient into an `image` (N, H, W, C)."""
     return _tables(*input_runs(image, geometry), geometry)
+
+
+@lru_cache(maxsize=256)
+def filter_tables(image, geometry):
+    """First and end of the output rows that each kernel row sees, and spans of columns (see `column_spans`)."""
+    down, right = valid_outputs(image, geometry)
+    return np.array(down), column_spans(right, True)
 
 
 def _tables(down, right, geometry):

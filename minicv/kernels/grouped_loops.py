@@ -25,7 +25,7 @@ def correlate_groups_numpy(x, w, y, rows, runs, most, tile):
 def correlate_groups_filter_numpy(x, g, partial, rows, spans, stride, dilation, corner, most, tile):
     """For each tap: the inputs that lie inside the image, times the outputs they belong to."""
     from .grouped import starts
-    C, (_, blocks, T, size, lanes) = x.shape[3], partial.shape
+    C, (T, size, lanes) = x.shape[3], partial.shape[2:]
     total = np.zeros((T, size, C), x.dtype)
     for p, (i, end) in enumerate(rows):
         for first, taps, j, depth in spans if end > i else ():
@@ -44,8 +44,8 @@ def correlate_groups_filter_numpy(x, g, partial, rows, spans, stride, dilation, 
 @kernel(twin=correlate_groups_numpy, out="y", vector=True)
 def correlate_groups(start, stop, x, w, y, rows, runs, most, tile):
     """An item is one output row."""
-    (N, H, W, C), (I, J) = x.shape, y.shape[1:3]
-    blocks, T, size, lanes = w.shape
+    (H, W, C), (I, J) = x.shape[1:], y.shape[1:3]
+    T, size, lanes = w.shape[1:]
     x_taps, w_taps = np.empty(T, np.int64), np.empty(T, np.int64)
     for item in range(start, stop):
         n, i = item // I, item % I

@@ -1,18 +1,16 @@
 """Vector code of convolutions with small groups: one vector holds the channels of several groups.
 
-With `size` channels in and out of every group, lane o of a vector of outputs needs the `size` inputs of its own group.
-They are in the same lanes of the vector of inputs, so for j < size input j of each group is brought to all lanes of that
-group by a permutation in the register,
+With `size` channels in and out of every group, lane o of a vector of outputs needs the `size` inputs of its own
+group. They are in the same lanes of the vector of inputs, so for j < size input j of each group is brought to all
+lanes of that group by a permutation in the register,
 
     y[o] += x[o - o mod size + j] w[j, o],
 
 which is one instruction beside the multiply-add, and none for size 1, where every channel is a group.
 """
 
+from .grouped import SIZES, most_pixels, most_taps
 from .simd import Routine, emitted
-from .host import host
-
-SIZES = (1, 2, 4, 8, 16)
 
 
 def pick(e, vector, size, j):
@@ -23,10 +21,14 @@ def pick(e, vector, size, j):
 def build_pixels(e, pixels, size, taps, x_taps, w_taps, x, x_step, w, y, y_step):
     """y[i, :] = sum_t sum_j pick(x[t, i, :], j) w[t, j, :] for a few pixels i, sums in registers.
 
-    Tap t starts x_taps[t] floats behind x and w_taps[t] floats behind w.
+    Tap t starts x_taps[t] floats behind x and w_taps[t] floats behind w. The last tap reads the row that is new.
     """
     x, w, y = e.floats(x), e.floats(w), e.floats(y)
     sums = [e.variable(e.constant(0)) for _ in range(pixels)]
+    with e.when(taps):
+        new = e.step(x, e.table(x_taps, e.add(taps, -1)))
+        for i in range(pixels):
+            e.prefetch(new, e.times(i + pixels, x_step))            # for the pixels beside these
     with e.when(taps), e.range(taps) as t:
         x_tap, w_tap = e.step(x, e.table(x_taps, t)), e.step(w, e.table(w_taps, t))
         weights = [e.load(w_tap, j * e.lanes) for j in range(size)]
@@ -44,6 +46,8 @@ def build_taps(e, taps, size, x_taps, w_taps, depth, x, x_step, g, g_step, w):
     sums = [[e.variable(e.constant(0)) for _ in range(size)] for _ in range(taps)]
     starts = [e.step(x, e.table(x_taps, e.integer(t))) for t in range(taps)]
     with e.range(depth) as k:
+        e.prefetch(g, e.times(e.add(k, depth), g_step))             # for the next row
+        e.prefetch(starts[-1], e.times(e.add(k, depth), x_step))
         of_g = e.load(g, e.times(k, g_step))
         for t in range(taps):
             seen = e.load(starts[t], e.times(k, x_step))
@@ -53,16 +57,6 @@ def build_taps(e, taps, size, x_taps, w_taps, depth, x, x_step, g, g_step, w):
         for j, total in enumerate(sums[t]):
             place = e.add(e.table(w_taps, e.integer(t)), j * e.lanes)
             e.store(e.multiply_add(e.get(total), e.constant(1), e.load(w, place)), w, place)
-
-
-def most_pixels(size):
-    """Pixels that one tile can have: their sums, and the filter of a tap, are in registers."""
-    return host().rows
-
-
-def most_taps(size):
-    """Taps that one tile can have: `size` sums for each are in registers."""
-    return max(1, 2 * host().rows // size)
 
 
 def _tiles(build, most, num_args):
