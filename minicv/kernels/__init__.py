@@ -2,7 +2,8 @@
 
 Reading order: `layout` (channels last), `windows` and `geometry` (sliding windows), `conv_numpy` and `conv` (one
 trilinear form and its derivatives), its methods `matrix` with `im2col`, `depthwise`, `direct` with `direct_loops` and
-`panels`, `winograd` with `winograd_loops`, `transforms` and `decimate`, the rule that picks one (`choose`), and the
+`panels`, `winograd` with `winograd_loops`, `transforms` and `decimate`, `grouped` with `grouped_loops` and
+`grouped_tiles`, the rule that picks one (`choose`), and the
 vector code under them, `simd` and `host`; `pool_loops` and `pool`, `unfold`, `resample` (resize), `taps` and `sample`
 (grid sampling); `exponential` and `attention`; for detection `overlap`, `nms`, `integral`, `assignment` and `roi`,
 whose functions are imported from there; and under all of them `launch` (the `@kernel` decorator), `threads`, `cache`

@@ -7,8 +7,9 @@ over all indices, with x = 0 outside the image. `conv2d` is dS/dg, `conv2d_input
 three as one formula each.
 
 There are several methods, each with these three functions: `matrix` (im2col and a matrix product, the readable one),
-`direct` (the register tile on the image itself), `winograd` (fewer multiplications, for 3 x 3) and `depthwise` (one
-filter for each channel). This module checks the arguments and leaves the choice to `choose`.
+`direct` (the register tile on the image itself), `winograd` (fewer multiplications, for 3 x 3), `grouped` (several
+small groups in one vector) and `depthwise` (one filter for each channel, any element type, and more filters than
+channels). This module checks the arguments and leaves the choice to `choose`.
 
 Activations come out channels-last in memory; filters are (O, C, P, Q) over memory (P, Q, C, O).
 """

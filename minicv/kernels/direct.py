@@ -8,7 +8,8 @@ axis of it (image, row or column) can be the row axis of the tile; the one that 
 The input gradient is the same computation. An input pixel h collects from outputs i with h = i s + p d - top,
 so pixels that differ by the stride see the same taps: the boxes are those of the s x s phases, and the filter
 is the adjoint one (see `panels`). Hence there is one kernel, `correlate`, and no copy of the image, no zeros
-around it. The filter gradient runs the tile along the channels instead (`correlate_filter`).
+around it. The filter gradient runs the tile along the channels instead (`correlate_filter`); for images of few
+channels, as the first layer has, it takes those of neighbouring pixels too, and then zeros beside the image pay.
 """
 
 from functools import lru_cache
@@ -80,12 +81,25 @@ def conv_filter(x, g, geometry):
     size = 4 * P * Q * C * blocks * width
     chunks = max(1, min(rows * geometry.grid[1] // CHUNK_PIXELS, PARTIAL_BYTES // size, rows, 16))
     partial = empty((chunks, G, blocks, P, Q, C // G, width), x.dtype)
+    few = G == geometry.dilation[1] == 1 and C < host().rows
+    if few:
+        x, geometry = _widened(x, geometry)
     down, right = valid_outputs(x.shape, geometry)
-    together = G == geometry.dilation[1] == 1 and C < host().rows
-    correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), column_spans(right, together), geometry.stride,
+    correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), column_spans(right, few), geometry.stride,
                      geometry.dilation, geometry.corner, host().rows,
                      *addresses("copy", "down_tile", "narrow_down_tile"))
     return unpack(partial, O)
+
+
+def _widened(x, geometry):
+    """x (N, H, W, C) with the zeros to its left and right, so that all outputs of a row see the same columns."""
+    (N, H, _, C), (top, left) = x.shape, geometry.corner
+    width = (geometry.grid[1] - 1) * geometry.stride[1] + geometry.kernel[1]
+    seen = x[:, :, :max(0, width - left)]
+    made = empty((N, H, width, C), x.dtype)
+    made[:, :, :left] = made[:, :, left + seen.shape[2]:] = 0
+    made[:, :, left:left + seen.shape[2]] = seen
+    return made, geometry._replace(padding=((top, 0), (0, 0)))
 
 
 # Plans: which outputs see which taps -------------------------------------------------------------------

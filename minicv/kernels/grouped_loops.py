@@ -26,7 +26,7 @@ def correlate_groups_filter_numpy(x, g, partial, rows, spans, stride, dilation, 
     """For each tap: the inputs that lie inside the image, times the outputs they belong to."""
     from .grouped import starts
     C, (T, size, lanes) = x.shape[3], partial.shape[2:]
-    total = np.zeros((T, size, C), x.dtype)
+    total = np.zeros((T, size, C))                              # float64, as the loop adds up row by row
     for p, (i, end) in enumerate(rows):
         for first, taps, j, depth in spans if end > i else ():
             for q in range(first, first + taps):
@@ -35,7 +35,7 @@ def correlate_groups_filter_numpy(x, g, partial, rows, spans, stride, dilation, 
                 other = g[:, i:end, j:j + depth]
                 total[p * (T // len(rows)) + q] += np.einsum(
                     "nijgc,nijgo->cgo", seen.reshape(*seen.shape[:3], -1, size),
-                    other.reshape(*other.shape[:3], -1, size)).reshape(size, C)
+                    other.reshape(*other.shape[:3], -1, size), dtype=np.float64).reshape(size, C)
     partial[...] = 0
     for block, first in enumerate(starts(C)):
         partial[0, block] = total[..., first:first + lanes]

@@ -234,6 +234,8 @@ def build_tile(e, rows, vectors, down, taps, a_taps, b_taps, depth, a, a_step, b
     a, b, c = e.floats(a), e.floats(b), e.floats(c)
     places = [(i, e.add(e.times(i, c_step), j * e.lanes)) for i in range(rows) for j in range(vectors)]
     sums = [e.variable(e.constant(0)) for _ in places]
+    for _, place in places:
+        e.prefetch(c, place)                            # comes from memory while the sums are made
     with e.when(add):
         for total, (_, place) in zip(sums, places, strict=True):
             e.set(total, e.load(c, place))
