@@ -55,6 +55,7 @@ def test_within_the_error_bound(case):
     assert max(errors(case, algo="grouped")) <= 3e-6
 
 
+@compiled
 def test_long_sums_keep_the_bound():
     """Sums over 80,000 pixels: one by one in float32 they would be off by 1e-5."""
     assert max(errors(case(1, LANES, (200, 200, (3, 3), SAME)), algo="grouped")) <= 3e-6
