@@ -94,6 +94,14 @@ class Emitter:
         value = self.builder.extract_element(vector, ir.IntType(32)(0))
         self.builder.store(value, self.step(pointer, offset))
 
+    def prefetch(self, pointer, offset):
+        """Ask for what is `offset` floats behind `pointer`; any address will do."""
+        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
+        place = self.builder.bitcast(self.step(pointer, offset), address)
+        self.builder.call(function, [place, flag(0), flag(3), flag(1)])     # to be read, first-level cache, data
+
     def spread(self, pointer, offset):
         """One float of memory in every lane."""
         value = self.builder.load(self.step(pointer, offset))
@@ -229,6 +237,8 @@ def build_tile(e, rows, vectors, down, taps, a_taps, b_taps, depth, a, a_step, b
     a, b, c = e.floats(a), e.floats(b), e.floats(c)
     places = [(i, e.add(e.times(i, c_step), j * e.lanes)) for i in range(rows) for j in range(vectors)]
     sums = [e.variable(e.constant(0)) for _ in places]
+    for _, place in places:
+        e.prefetch(c, place)                            # comes from memory while the sums are made
     with e.when(add):
         for total, (_, place) in zip(sums, places, strict=True):
             e.set(total, e.load(c, place))
