@@ -12,6 +12,8 @@ import numpy as np
 
 from minicv import cnn
 from minicv.autograd import Tensor
+from minicv.cnn.inception_resnet import InceptionResNetV2
+from minicv.cnn.inception_v4 import InceptionV4
 from minicv.cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
 from minicv.cnn.senet import SEBottleneck, SENet, SENet154Block
 from minicv.weights import MAPS
@@ -52,7 +54,49 @@ def legacy_senet(block, depths, **options):
                                                    in_chans=3, reduction=16, **options)
 
 
+def tv_googlenet(paper=False):
+    """torchvision's GoogLeNet, with what the paper says put in its place."""
+    def make(lib):
+        model = lib.tv.googlenet(weights=None, num_classes=10, aux_logits=False, init_weights=False)
+        return paper_form(lib.torch.nn, model) if paper else model
+    return make
+
+
+def paper_form(nn, model):
+    """Biases and no norms, 5x5 filters, a last pool of 3x3, local response norms around the convolutions 2 and 3."""
+    for unit in [m for m in model.modules() if hasattr(m, "bn")]:
+        old, unit.bn = unit.conv, nn.Identity()
+        unit.conv = nn.Conv2d(old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding)
+    for name, module in model.named_children():
+        if name.startswith("inception"):
+            old = module.branch3[1].conv
+            module.branch3[1].conv = nn.Conv2d(old.in_channels, old.out_channels, 5, padding=2)
+    model.maxpool1 = nn.Sequential(model.maxpool1, nn.LocalResponseNorm(5))
+    model.maxpool2 = nn.Sequential(nn.LocalResponseNorm(5), model.maxpool2)
+    model.maxpool4 = nn.MaxPool2d(3, 2, ceil_mode=True)
+    return model
+
+
+def timm_inception_v4(lib):
+    """`InceptionV4((1, 1, 1))`: the published network without the repetitions."""
+    model = lib.timm.create_model("inception_v4", num_classes=10)
+    model.features = lib.torch.nn.Sequential(*[model.features[i] for i in (*range(7), 10, 11, 18, 19)])
+    return model
+
+
+def timm_inception_resnet(lib):
+    """`InceptionResNetV2((1, 1, 2))`."""
+    model = lib.timm.create_model("inception_resnet_v2", num_classes=10)
+    model.repeat, model.repeat_1, model.repeat_2 = model.repeat[:1], model.repeat_1[:1], model.repeat_2[:1]
+    return model
+
+
 SMALL = {
+    "googlenet": Pair(lambda: cnn.build("googlenet", num_classes=10), tv_googlenet(), (2, 3, 64, 48)),
+    "inception_v1": Pair(lambda: cnn.build("inception_v1", num_classes=10), tv_googlenet(paper=True), (2, 3, 48, 64)),
+    "inception_v4_111": Pair(lambda: InceptionV4((1, 1, 1), num_classes=10), timm_inception_v4, (2, 3, 75, 80)),
+    "inception_resnet_112": Pair(lambda: InceptionResNetV2((1, 1, 2), num_classes=10), timm_inception_resnet,
+                                 (2, 3, 80, 75)),
     "resnet_basic": Pair(lambda: ResNet(Spec(BasicBlock, (1, 1, 1, 1)), num_classes=10),
                          tv_resnet("BasicBlock", [1, 1, 1, 1], num_classes=10), (2, 3, 64, 48)),
     "resnext_dilated": Pair(
@@ -111,6 +155,8 @@ FULL = {
     "vgg11_bn": tv("vgg11_bn", (1, 3, 64, 64), "vgg11", batch_norm=True),
     "mobilenetv1_100": timm("mobilenetv1_100", "mobilenet_v1"),
     "mobilenetv2_100": timm("mobilenetv2_100", "mobilenet_v2", names="timm_mobilenet_v2"),
+    "inception_v4": timm("inception_v4", "inception_v4"),
+    "inception_resnet_v2": timm("inception_resnet_v2", "inception_resnet_v2"),
     "seresnet50": timm("seresnet50", "seresnet50"),
     "seresnext50_32x4d": timm("seresnext50_32x4d", "seresnext50_32x4d"),
     "legacy_seresnet50": timm("legacy_seresnet50", "seresnet50", names="legacy_senet", stride_in="1x1",

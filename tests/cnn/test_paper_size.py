@@ -15,6 +15,8 @@ from .paper import size
 
 pytestmark = pytest.mark.ch2
 SIZES = {                              # parameters, multiply-adds in millions, side of the image
+    "inception_v1": (6_998_552, 1583, 224), "googlenet": (6_624_904, 1498, 224),
+    "inception_v4": (42_679_816, 12250, 299), "inception_resnet_v2": (55_843_464, 13156, 299),
     "resnet18": (11_689_512, 1814, 224), "resnet34": (21_797_672, 3664, 224), "resnet50": (25_557_032, 4089, 224),
     "resnet101": (44_549_160, 7801, 224), "resnet152": (60_192_808, 11514, 224),
     "resnext50_32x4d": (25_028_904, 4230, 224), "resnext101_32x4d": (44_177_704, 7970, 224),
@@ -58,6 +60,12 @@ def test_the_networks_of_the_lecture_that_have_no_public_count_follow_their_form
     a, b, c, d, e = 96, 256, 384, 384, 256                                       # AlexNet without groups
     weights = 3 * a * 121 + a * b * 25 + 9 * (b * c + c * d + d * e) + 36 * e * 4096 + 4096 * 4096 + 4096 * 1000
     assert size(lambda: cnn.build("alexnet_2012"))[0] == weights + a + b + c + d + e + 4096 + 4096 + 1000
+
+
+@pytest.mark.parametrize("name, parameters", [("inception_v1", 13_378_280), ("googlenet", 13_004_888)])
+def test_auxiliary_heads_double_the_parameters_and_cost_nothing_in_evaluation(name, parameters):
+    plain, aux = (size(lambda a=a: cnn.build(name, aux=a).eval(), (1, 3, 224, 224)) for a in (False, True))
+    assert aux[0] == parameters and aux[1] == plain[1]
 
 
 def test_the_cifar_form_of_resnet18_has_its_known_size():
