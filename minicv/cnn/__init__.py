@@ -6,11 +6,14 @@
 from ..nn.check import choice
 from . import (
     alexnet,
+    anynet,
+    efficientnet,
     inception,
     inception_resnet,
     inception_v4,
     mobilenet,
     mobilenet_v3,
+    regnet,
     resnet,
     resnet_cifar,
     senet,
@@ -22,12 +25,12 @@ from .finetune import freeze_batch_norm, train_only
 from .fold import fold_batch_norm
 
 FAMILIES = (alexnet, vgg, inception, inception_v4, inception_resnet, resnet, resnet_cifar, wide_resnet, senet,
-            mobilenet, mobilenet_v3)
+            mobilenet, mobilenet_v3, efficientnet, regnet)
 VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
-__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "inception",
-           "inception_resnet", "inception_v4", "mobilenet", "mobilenet_v3", "resnet", "resnet_cifar", "senet",
-           "squeeze", "vgg", "wide_resnet"]
+__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "anynet",
+           "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet", "mobilenet_v3", "regnet",
+           "resnet", "resnet_cifar", "senet", "squeeze", "vgg", "wide_resnet"]
 
 
 def build(name, *, rng=None, **options):
