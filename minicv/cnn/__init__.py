@@ -16,6 +16,7 @@ from . import (
     regnet,
     resnet,
     resnet_cifar,
+    scaling,
     senet,
     squeeze,
     vgg,
@@ -30,7 +31,7 @@ VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
 __all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "anynet",
            "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet", "mobilenet_v3", "regnet",
-           "resnet", "resnet_cifar", "senet", "squeeze", "vgg", "wide_resnet"]
+           "resnet", "resnet_cifar", "scaling", "senet", "squeeze", "vgg", "wide_resnet"]
 
 
 def build(name, *, rng=None, **options):
