@@ -7,6 +7,7 @@ from ..nn.check import choice
 from . import (
     alexnet,
     anynet,
+    design_space,
     efficientnet,
     inception,
     inception_resnet,
@@ -19,6 +20,7 @@ from . import (
     scaling,
     senet,
     squeeze,
+    survey,
     vgg,
     wide_resnet,
 )
@@ -30,8 +32,9 @@ FAMILIES = (alexnet, vgg, inception, inception_v4, inception_resnet, resnet, res
 VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
 __all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "anynet",
-           "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet", "mobilenet_v3", "regnet",
-           "resnet", "resnet_cifar", "scaling", "senet", "squeeze", "vgg", "wide_resnet"]
+           "design_space", "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet",
+           "mobilenet_v3", "regnet", "resnet", "resnet_cifar", "scaling", "senet", "squeeze", "survey", "vgg",
+           "wide_resnet"]
 
 
 def build(name, *, rng=None, **options):
