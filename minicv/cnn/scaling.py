@@ -63,7 +63,7 @@ def scale_network(depths, widths, scale, *, multiple=8):
     ((3, 3, 3, 3), (72, 144, 280, 560))
     """
     where, scale = "scale_network", check_scale("scale_network", scale)
-    # the slack keeps 1.1 * 10 = 11.000000000000002 from becoming 12
+    # the slack keeps 25 * 2.2 = 55.00000000000001 from becoming 56
     d = [math.ceil(integer(where, "depths", n) * scale.depth - 1e-9) for n in depths]
     w = [round_channels(integer(where, "widths", n) * scale.width, multiple) for n in widths]
     return tuple(d), tuple(w)
