@@ -123,9 +123,10 @@ def _items_errors():
 
 
 def _block_samples(rng):
-    """Batches of pictures, rows and single pixels, one channel and several, both memory layouts."""
+    """Pictures, rows and single pixels, one channel and several, both memory layouts."""
     samples = []
-    for shape in ((2, 3, 4, 2), (4, 1, 3, 3), (2, 5, 1, 3), (8, 3, 1, 1), (1, 2, 7, 3), (3, 4, 2, 1), (6, 4), (3, 2, 5)):
+    for shape in ((2, 3, 4, 2), (4, 1, 3, 3), (2, 5, 1, 3), (8, 3, 1, 1), (1, 2, 7, 3), (3, 4, 2, 1), (6, 4),
+                  (3, 2, 5)):
         x, C = _two_sided(rng, shape), shape[1]
         inputs = x, rng.uniform(1, 2, C), 0.2 * rng.uniform(-1, 1, C), 0.2 * rng.uniform(-1, 1, shape)
         samples.append(Sample(inputs, {}, str(shape)))
