@@ -95,6 +95,13 @@ def test_expected_features_equal_a_simulation():
     assert used.mean() == pytest.approx(expected_features(sizes, rates), rel=0.03)
 
 
+def test_expected_features_need_a_rate_for_every_stage_but_the_last():
+    with pytest.raises(ShapeError, match="false_positive has 1 rates"):
+        expected_features([2, 5, 10], [0.5])
+    with pytest.raises(ArgError, match="false_positive"):
+        expected_features([2, 5], [5.0, 2.0])
+
+
 # Files ------------------------------------------------------------------------------------------------------
 
 
@@ -113,7 +120,8 @@ def test_a_cascade_comes_back_from_its_file(tmp_path):
     (dict(version=np.array(9)), "version"), (dict(extra=np.zeros(1)), "expected"),
     (dict(ends=np.array([2, 5, 8])), "ends"), (dict(ends=np.array([5, 2, 9])), "ends"),
     (dict(ends=np.array([2.0, 5, 9])), "ends"), (dict(bias=np.zeros(2)), "bias"),
-    (dict(vote=np.full(9, np.nan)), "not finite"), (dict(threshold=np.zeros(8)), "threshold"),
+    (dict(vote=np.full(9, np.nan)), "not finite"), (dict(vote=np.ones(9, complex)), "reals"),
+    (dict(ends=np.array(9)), "ends"), (dict(threshold=np.zeros(8)), "threshold"),
     (dict(features=np.full((9, 5), 30)), "larger than the window"), (dict(features=np.zeros((9, 4), int)), "shape")])
 def test_a_damaged_file_is_refused(tmp_path, change, words):
     arrays = {"version": np.array(1), **some_cascade()._asdict(), **change}
