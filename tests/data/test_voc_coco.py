@@ -128,6 +128,12 @@ def test_wrong_annotations_are_refused_with_their_place_F7_F8(data, error, words
         parse_voc(data, what="f.xml")
 
 
+@pytest.mark.parametrize("width", ["10.5", "0", "-3", "1e400", "nan"])
+def test_sizes_are_whole_pixels_F8(width):
+    with pytest.raises(DataFormatError, match="size"):
+        parse_voc(voc(size=f"<width>{width}</width><height>10</height>"))
+
+
 def test_a_voc_folder_must_hold_what_its_files_say(tmp_path):
     with pytest.raises(DataMissingError, match="expected ImageSets/Main/train.txt"):
         VOC(tmp_path)

@@ -52,9 +52,11 @@ def parse_voc(data: bytes, *, what: str = "voc", one_based: bool = True) -> VocA
     filename = _text(root, "filename", what)
     check_member_name("parse_voc", filename)
     size = _only(root, "size", what)
-    size = tuple(int(_number(size, side, f"{what}: size")) for side in ("height", "width"))
-    if min(size) < 1:
-        raise DataFormatError(f"parse_voc: {what}: size is {size[0]} x {size[1]}, expected at least one pixel")
+    size = tuple(_number(size, side, f"{what}: size") for side in ("height", "width"))
+    if min(size) < 1 or size[0] % 1 or size[1] % 1:
+        raise DataFormatError(f"parse_voc: {what}: size is {size[0]:g} x {size[1]:g}, expected whole pixels, at least "
+                              "one")
+    size = int(size[0]), int(size[1])
     objects = [_parse_object(o, f"{what}: object {k}", size, one_based) for k, o in enumerate(root.findall("object"))]
     return VocAnnotation(filename, size, [o[0] for o in objects],
                          np.array([o[1] for o in objects], np.float32).reshape(-1, 4),
