@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import ArgError, BoxError, DataFormatError, DataMissingError, LimitError, UnsafeFileError
 from ...files import atomic_write, check_member_name, read_limited, safe_join
-from ..datasets import check_index
+from ..datasets import check_classes, check_index
 from .image import read_image, write_png
 
 __all__ = ["VOC", "VocAnnotation", "parse_voc", "voc_bytes", "write_voc"]
@@ -182,6 +182,7 @@ def write_voc(root, samples, class_names, *, split: str = "train") -> None:
     check_member_name("write_voc", split, ArgError)
     files, samples = {}, list(samples)
     for i, sample in enumerate(samples):
+        check_classes("write_voc", sample["labels"], class_names)
         names = [class_names[k] for k in sample["labels"]]
         difficult = sample.get("difficult", np.zeros(len(names), bool))
         name = f"{split}_{i:06d}"
