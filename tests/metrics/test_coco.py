@@ -298,3 +298,11 @@ def test_masks_given_as_runs_are_checked_E20():
 def test_boxes_whose_areas_would_overflow_are_refused():
     with pytest.raises(BoxError, match="bbox"):
         evaluate_coco(world((0, 0, 1e200, 1e200)), [])
+
+
+@pytest.mark.parametrize("part, key", [("images", "id"), ("categories", "id"), ("annotations", "image_id")])
+def test_an_empty_list_is_no_id(part, key):
+    data = world((0, 0, 5, 5))
+    data[part][0][key] = []
+    with pytest.raises(DataFormatError, match=f"{key} that is no integer"):
+        evaluate_coco(data, [])
