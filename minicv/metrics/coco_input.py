@@ -84,7 +84,8 @@ def _integers(what, key, rows):
     except (KeyError, TypeError, ValueError) as e:
         raise DataFormatError(f"evaluate_coco: {what} have a {key} that is missing: {e!r:.80}") from None
     if values.dtype.kind not in "iu" or values.ndim != 1:
-        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is no integer, such as {(values.ravel().tolist() or [[]])[0]!r:.40}")
+        first = values.flat[0] if values.size else []
+        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is no integer, such as {first!r:.40}")
     return values.astype(np.int64)
 
 

@@ -85,13 +85,19 @@ def judge_windows(cascade, ii, sq, origin, scale):
     """
     if not 1 <= scale < np.inf:
         raise ArgError(f"judge_windows: scale is {scale}, expected a number >= 1")
-    cascade, stride, side = check_cascade("judge_windows", cascade), ii.shape[-1], round(WINDOW * scale)
+    cascade, side = check_cascade("judge_windows", cascade), round(WINDOW * scale)
     if ii.shape != sq.shape:
         raise ShapeError(f"judge_windows: sq has shape {sq.shape}, expected {ii.shape} as ii")
     low, high = origin.min(initial=0), origin.max(initial=0)
-    if len(origin) and not 0 <= low <= high < ii.size - side * (stride + 1):
+    if len(origin) and not 0 <= low <= high < ii.size - side * (ii.shape[-1] + 1):
         raise ArgError(f"judge_windows: origin reaches from {low} to {high} at scale {scale}, expected windows of "
                        f"{side} pixels inside {ii.size} entries")
+    return judge_checked(cascade, ii, sq, origin, scale)
+
+
+def judge_checked(cascade, ii, sq, origin, scale):
+    """`judge_windows` without its checks, for many scales of one image."""
+    stride, side = ii.shape[-1], round(WINDOW * scale)
     corner = np.array([0, side, side * stride, side * stride + side])
     offset, coef = feature_taps(cascade.features, scale, stride)
     verdict = Verdict(np.empty(len(origin), np.int64), np.empty(len(origin)), np.empty(len(origin), np.int64))

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...errors import ArgError, DTypeError, ShapeError
 from ...kernels.integral import integral_image
-from .cascade import judge_windows
+from .cascade import check_cascade, judge_checked
 from .windows import WINDOW, check_search, scales, window_grid
 
 
@@ -36,7 +36,7 @@ def scan_image(cascade, image, *, min_side=WINDOW, max_side=2**31, factor=1.25, 
     Raises ShapeError, DTypeError or ArgError for anything but one finite image, a sound cascade and settings in range.
     """
     check_search("scan_image", min_side, max_side, factor, step)
-    image = _checked(image)
+    cascade, image = check_cascade("scan_image", cascade), _checked(image)
     ii, sq = integral_image(image), integral_image(image, squared=True)
     parts = [_scan_scale(cascade, ii, sq, image.shape, s, step) for s in
              scales(image.shape, min_side, max_side, factor)]
@@ -58,6 +58,6 @@ def _checked(image):
 
 def _scan_scale(cascade, ii, sq, size, scale, step):
     corners, side = window_grid(size, scale, step)
-    verdict = judge_windows(cascade, ii, sq, corners @ np.array([ii.shape[1], 1]), scale)
+    verdict = judge_checked(cascade, ii, sq, corners @ np.array([ii.shape[1], 1]), scale)
     xy = corners[:, ::-1]
     return np.concatenate([xy, xy + side], axis=1).astype(np.float32), *verdict
