@@ -222,6 +222,14 @@ def test_training_finds_faces_and_rejects_most_windows(trained):
     assert [r.scanned for r in reports] == sorted(r.scanned for r in reports)     # later negatives are rarer
 
 
+def test_the_rate_of_a_stage_is_that_among_the_faces_that_reach_it(trained):
+    cascade, reports = trained
+    passed = cascade.judge(faces(100, 2)).passed
+    reach = [(passed >= s).sum() for s in range(4)]
+    assert reach[2] < reach[1] < 100                               # stages lose faces, or nothing would be shown here
+    assert [r.detection for r in reports] == pytest.approx([b / a for a, b in zip(reach, reach[1:])])
+
+
 def test_training_repeats_with_the_seed(trained):
     scenes = [FaceScenes(10, seed=3)[i] for i in range(10)]
     again, _ = train_cascade(faces(150, 1), faces(100, 2), scenes, pool=sample_features(400, rng=0), stages=1,
