@@ -1,9 +1,10 @@
 """Pooling: one number for each window of an image.
 
-A maximum is *choose and gather*: integers `where` say which pixel won, and given them the result is linear
-in x. `pool_gather` and `pool_scatter` are that linear map and its adjoint, so all derivatives of max
-pooling and of unpooling are these two again. An average is linear anyway, with `avg_pool2d_input` as its
-adjoint. Results keep the memory layout of x.
+A maximum is *choose and gather*: integers say which pixel won, and given them the result is linear in x. Sliding
+windows keep the *tap*, the number of the pixel in its window in reading order, mostly one byte; `max_pool2d_select`
+and `max_pool2d_input` are the linear map and its adjoint. Unpooling needs positions `where` in the image, with
+`pool_gather` and `pool_scatter`. All derivatives of each pair are the pair again. An average is linear anyway,
+with `avg_pool2d_input` as its adjoint. Results keep the memory layout of x.
 
 Settings of all sliding windows: `size` is the window and `stride` (default: the size) its step, each an int
 or (vertical, horizontal). `padding` is at most half the window. With `ceil_mode` a last window may reach
@@ -49,8 +50,28 @@ pool_scatter.vjp(lambda gx, y, g, where, size: pool_gather(gx, where),
                  None, saves=("where",))
 
 
-def _scatter_rule(g, y, x, aux, **settings):
-    return pool_scatter(g, aux[0], size=x.shape[2:])
+@op
+def max_pool2d_select(x, tap, *, size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """y[n, c, i, j] = the pixel of its window that tap[n, c, i, j] names, 0 if that is none; settings of the pooling.
+
+    `tap` (N, C, I, J) is integer: p Q + q for the pixel in row p and column q of a window with Q columns.
+    """
+    check_image("max_pool2d_select", "x", x)
+    return kernels.max_pool_select(x, tap, size=size, stride=stride, padding=padding, dilation=dilation,
+                                   ceil_mode=ceil_mode)
+
+
+@op
+def max_pool2d_input(g, tap, *, input_size, size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """Adjoint of `max_pool2d_select`: g (N, C, I, J) -> (N, C, *input_size)."""
+    return kernels.max_pool_input(g, tap, input_size=input_size, size=size, stride=stride, padding=padding,
+                                  dilation=dilation, ceil_mode=ceil_mode)
+
+
+max_pool2d_select.vjp(lambda g, y, x, tap, **s: max_pool2d_input(g, tap, input_size=x.shape[2:], **s),
+                      None, saves=("tap",))
+max_pool2d_input.vjp(lambda gx, y, g, tap, input_size, **s: max_pool2d_select(gx, tap, **s),
+                     None, saves=("tap",))
 
 
 # Maximum --------------------------------------------------------------------------------------------
@@ -88,9 +109,9 @@ def max_pool2d(x, *, size, stride=None, padding=0, dilation=1, ceil_mode=False):
            [13., 15.]])
     """
     check_image("max_pool2d", "x", x)
-    y, index = kernels.max_pool(x, size=size, stride=stride, padding=padding, dilation=dilation,
-                                ceil_mode=ceil_mode)
-    return y, (index,)
+    y, tap = kernels.max_pool_taps(x, size=size, stride=stride, padding=padding, dilation=dilation,
+                                   ceil_mode=ceil_mode)
+    return y, (tap,)
 
 
 @op(aux=True)
@@ -104,8 +125,8 @@ def adaptive_max_pool2d(x, *, size):
     return y, (index,)
 
 
-max_pool2d.vjp(_scatter_rule, saves=())
-adaptive_max_pool2d.vjp(_scatter_rule, saves=())
+max_pool2d.vjp(lambda g, y, x, aux, **s: max_pool2d_input(g, *aux, input_size=x.shape[2:], **s), saves=())
+adaptive_max_pool2d.vjp(lambda g, y, x, aux, size: pool_scatter(g, *aux, size=x.shape[2:]), saves=())
 
 
 class MaxPool(NamedTuple):
@@ -117,9 +138,9 @@ class MaxPool(NamedTuple):
 
 def max_pool2d_with_indices(x, *, size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """`max_pool2d` and where each maximum was found: MaxPool(y, indices), for `max_unpool2d`."""
-    y, (index,) = max_pool2d.with_aux(x, size=size, stride=stride, padding=padding, dilation=dilation,
-                                      ceil_mode=ceil_mode)
-    return MaxPool(y, index)
+    settings = dict(size=size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
+    y, (tap,) = max_pool2d.with_aux(x, **settings)
+    return MaxPool(y, kernels.tap_positions(tap, x.shape[2:], **settings))
 
 
 def max_unpool2d(y, indices, *, size):

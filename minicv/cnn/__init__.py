@@ -4,15 +4,37 @@
 """
 
 from ..nn.check import choice
-from . import alexnet, mobilenet, mobilenet_v3, resnet, resnet_cifar, senet, squeeze, vgg, wide_resnet
+from . import (
+    alexnet,
+    anynet,
+    design_space,
+    efficientnet,
+    inception,
+    inception_resnet,
+    inception_v4,
+    mobilenet,
+    mobilenet_v3,
+    regnet,
+    resnet,
+    resnet_cifar,
+    scaling,
+    senet,
+    squeeze,
+    survey,
+    vgg,
+    wide_resnet,
+)
 from .finetune import freeze_batch_norm, train_only
 from .fold import fold_batch_norm
 
-FAMILIES = (alexnet, vgg, resnet, resnet_cifar, wide_resnet, senet, mobilenet, mobilenet_v3)
+FAMILIES = (alexnet, vgg, inception, inception_v4, inception_resnet, resnet, resnet_cifar, wide_resnet, senet,
+            mobilenet, mobilenet_v3, efficientnet, regnet)
 VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
-__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "mobilenet",
-           "mobilenet_v3", "resnet", "resnet_cifar", "senet", "squeeze", "vgg", "wide_resnet"]
+__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "anynet",
+           "design_space", "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet",
+           "mobilenet_v3", "regnet", "resnet", "resnet_cifar", "scaling", "senet", "squeeze", "survey", "vgg",
+           "wide_resnet"]
 
 
 def build(name, *, rng=None, **options):

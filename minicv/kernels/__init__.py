@@ -2,11 +2,12 @@
 
 Reading order: `layout` (channels last), `windows` and `geometry` (sliding windows), `conv_numpy` and `conv` (one
 trilinear form and its derivatives), its methods `matrix` with `im2col`, `depthwise`, `direct` with `direct_loops` and
-`panels`, `winograd` with `winograd_loops`, `transforms` and `decimate`, the rule that picks one (`choose`), and the
-vector code under them, `simd` and `host`; `pool_loops` and `pool`, `unfold`, `resample` (resize), `taps` and `sample`
-(grid sampling); `exponential` and `attention`; for detection `overlap`, `nms`, `integral`, `assignment`, `roi`,
-`haar` and `segment`, whose functions are imported from there; and under all of them `launch` (the `@kernel`
-decorator), `threads`, `cache` and `buffers` (memory).
+`panels`, `winograd` with `winograd_loops`, `transforms` and `decimate`, `grouped` with `grouped_loops` and
+`grouped_tiles`, the rule that picks one (`choose`), and the vector code under them, `simd` and `host`; `pool_loops`
+and `pool`, `unfold`, `rows` with `rows_loops` and `resample` (resize), `taps` and `sample` (grid sampling);
+`normalize`, `layer`, `softmax_loops`, `elementary`, `dropout`; `exponential` and `attention`; for detection
+`overlap`, `nms`, `integral`, `assignment`, `roi`, `haar` and `segment`, whose functions are imported from there; and
+under all of them `launch` (the `@kernel` decorator), `threads`, `cache` and `buffers` (memory).
 
 Images are (N, C, H, W) and usually channels-last in memory; float32 stays float32. Public functions
 check their arguments; loops never raise. ``MINICV_KERNELS=numpy`` runs everything without Numba.

@@ -48,11 +48,16 @@ def transposed(a, b, lanes, transpose):
 
 
 @subroutine
-def times(rows, depth, a, a_step, b, b_step, c, c_step, columns, width, table, wide, narrow, add):
-    """C = A B for `rows` rows that fit a tile and any number of whole vectors of columns; addresses as for `tile`."""
+def times(rows, depth, a, a_step, b, b_step, c, c_step, columns, width, taps, wide, narrow):
+    """C = A B for `rows` rows that fit a tile and any number of whole vectors of columns; addresses as for `tile`.
+
+    `taps` is the array [0], the table of a single tap. It comes as an array, not as an address: compiled code frees an
+    array after its last use, and does not know what an address is for.
+    """
+    table = taps.ctypes
     for j in range(0, columns, width):
         chosen = wide if columns - j > width // 2 else narrow
-        call(chosen, (rows, 1, table, table, depth, a, a_step, b + 4 * j, b_step, c + 4 * j, c_step, add))
+        call(chosen, (rows, 1, table.data, table.data, depth, a, a_step, b + 4 * j, b_step, c + 4 * j, c_step, 0))
 
 
 @kernel(twin=attend_numpy, out="y lse", vector=True)
@@ -61,21 +66,20 @@ def attend(start, stop, q, k, v, y, lse, scale, causal, rows, width, transpose, 
     (L, D), (S, E) = q.shape[1:], v.shape[1:]
     lanes, room = width // 2, (S + width - 1) // width * width
     keys, scores = np.empty((D, room), np.float32), np.empty((rows, room), np.float32)
-    sums, table = np.empty((rows, 2), np.float32), np.zeros(1, np.int64)
-    t, parts = table.ctypes.data, (L + rows - 1) // rows
+    sums, taps, parts = np.empty((rows, 2), np.float32), np.zeros(1, np.int64), (L + rows - 1) // rows
     for b in range(start, stop):
         transposed(k[b], keys, lanes, transpose)
         for part in range(parts):
             first, last = L * part // parts, L * (part + 1) // parts
             n, at = last - first, b * L + first
             times(n, D, q.ctypes.data + 4 * at * D, D, keys.ctypes.data, room, scores.ctypes.data, room, room, width,
-                  t, tile, narrow, 0)
+                  taps, tile, narrow)
             for i in range(n):
                 for s in range(min(S, first + i + 1) if causal else S, room):
                     scores[i, s] = -np.inf
             call(exponentials, (n, room // lanes, scores.ctypes.data, room, scale.ctypes.data, sums.ctypes.data))
             times(n, S, scores.ctypes.data, room, v.ctypes.data + 4 * b * S * E, E, y.ctypes.data + 4 * at * E, E, E,
-                  width, t, tile, narrow, 0)
+                  width, taps, tile, narrow)
             for i in range(n):
                 factor = 1 / sums[i, 1]
                 lse[b, first + i] = sums[i, 0] + np.log(sums[i, 1])
@@ -91,8 +95,8 @@ def attend_back(start, stop, g, q, k, v, y, lse, gq, gk, gv, scale, causal, rows
     lanes, room = width // 2, (S + width - 1) // width * width
     keys, values = np.empty((D, room), np.float32), np.empty((E, room), np.float32)
     p, gs = np.empty((L, room), np.float32), np.empty((L, room), np.float32)
-    known, table = np.empty((rows, 2), np.float32), np.zeros(1, np.int64)
-    t, parts, key_parts = table.ctypes.data, (L + rows - 1) // rows, (S + rows - 1) // rows
+    known, taps = np.empty((rows, 2), np.float32), np.zeros(1, np.int64)
+    parts, key_parts = (L + rows - 1) // rows, (S + rows - 1) // rows
     for b in range(start, stop):
         transposed(k[b], keys, lanes, transpose)
         transposed(v[b], values, lanes, transpose)
@@ -100,9 +104,9 @@ def attend_back(start, stop, g, q, k, v, y, lse, gq, gk, gv, scale, causal, rows
             first, last = L * part // parts, L * (part + 1) // parts
             n, at, here = last - first, b * L + first, first * room
             times(n, D, q.ctypes.data + 4 * at * D, D, keys.ctypes.data, room, p.ctypes.data + 4 * here, room, room,
-                  width, t, tile, narrow, 0)
+                  width, taps, tile, narrow)
             times(n, E, g.ctypes.data + 4 * at * E, E, values.ctypes.data, room, gs.ctypes.data + 4 * here, room,
-                  room, width, t, tile, narrow, 0)
+                  room, width, taps, tile, narrow)
             for i in range(n):
                 known[i, 0], known[i, 1] = lse[b, first + i], 0
                 for e in range(E):
@@ -112,10 +116,10 @@ def attend_back(start, stop, g, q, k, v, y, lse, gq, gk, gv, scale, causal, rows
             call(softmax_gradients, (n, room // lanes, p.ctypes.data + 4 * here, gs.ctypes.data + 4 * here, room,
                                      scale.ctypes.data, known.ctypes.data))
             times(n, S, gs.ctypes.data + 4 * here, room, k.ctypes.data + 4 * b * S * D, D, gq.ctypes.data + 4 * at * D,
-                  D, D, width, t, tile, narrow, 0)
+                  D, D, width, taps, tile, narrow)
         for part in range(key_parts):
             s, n = S * part // key_parts, S * (part + 1) // key_parts - S * part // key_parts
             times(n, L, p.ctypes.data + 4 * s, room, g.ctypes.data + 4 * b * L * E, E,
-                  gv.ctypes.data + 4 * (b * S + s) * E, E, E, width, t, down, narrow_down, 0)
+                  gv.ctypes.data + 4 * (b * S + s) * E, E, E, width, taps, down, narrow_down)
             times(n, L, gs.ctypes.data + 4 * s, room, q.ctypes.data + 4 * b * L * D, D,
-                  gk.ctypes.data + 4 * (b * S + s) * D, D, D, width, t, down, narrow_down, 0)
+                  gk.ctypes.data + 4 * (b * S + s) * D, D, D, width, taps, down, narrow_down)

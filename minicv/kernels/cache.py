@@ -16,15 +16,15 @@ from pathlib import Path
 def folder():
     """Folder of the compiled kernels as a string, or None where there is no private, writable one.
 
-    ``NUMBA_CACHE_DIR`` is taken as it is, but ``MINICV_SIMD``, which changes the code, has a folder
-    in it. The default is
-    ``$XDG_CACHE_HOME/minicv/kernels-<hash of all kernel sources>``, mode 0700, so that editing one
-    source file can never leave a stale binary of another behind.
+    It is called ``kernels-<hash of all kernel sources><MINICV_SIMD>``: editing one source file can never leave
+    a stale binary of another behind, and another vector width is other code. It lies in ``NUMBA_CACHE_DIR``,
+    whose rights are the user's affair, or else, with mode 0700, in ``$XDG_CACHE_HOME/minicv``.
     """
+    name = f"kernels-{_source_hash()}{os.environ.get('MINICV_SIMD', '')}"
     if os.environ.get("NUMBA_CACHE_DIR"):
-        return os.path.join(os.environ["NUMBA_CACHE_DIR"], os.environ.get("MINICV_SIMD", ""))
+        return os.path.join(os.environ["NUMBA_CACHE_DIR"], name)
     home = os.environ.get("XDG_CACHE_HOME") or Path("~").expanduser() / ".cache"
-    path = Path(home) / "minicv" / f"kernels-{_source_hash()}{os.environ.get('MINICV_SIMD', '')}"
+    path = Path(home) / "minicv" / name
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _is_private(path) and os.access(path, os.W_OK):

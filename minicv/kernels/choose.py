@@ -4,6 +4,7 @@ The rule looks at shapes and settings only, never at values, threads or what ran
 the same bytes every time. For 3 x 3 filters it compares the work, counted in multiply-adds of the register tile.
 """
 
+import math
 import threading
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,10 +12,10 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import ArgError
-from . import depthwise, direct, matrix, winograd
+from . import depthwise, direct, grouped, matrix, winograd
 from .launch import compiler_runs
 
-ALGORITHMS = ("auto", "direct", "winograd", "im2col")
+ALGORITHMS = ("auto", "direct", "winograd", "grouped", "im2col")
 PRECISIONS = ("fast", "high")
 MOVED = 20                          # multiply-adds in the time that one number of a tile or filter takes to transform
 FETCHED = 12                        # the same for reading one number of a large filter from memory
@@ -34,9 +35,9 @@ def conv_algo(name):
 
     Parameters
     ----------
-    name : {"auto", "direct", "winograd", "im2col"}
-        "direct" and "winograd" are for float32, "winograd" for 3 x 3 filters of stride 1 whose channels fill
-        whole vectors; what they cannot do is done as by "auto".
+    name : {"auto", "direct", "winograd", "grouped", "im2col"}
+        All but "im2col" are for float32, "winograd" for 3 x 3 filters of stride 1 whose channels fill whole vectors,
+        "grouped" for small groups with as many channels out as in; what they cannot do is done as by "auto".
     """
     with _within("conv_algo", "algo", name, ALGORITHMS):
         yield
@@ -75,7 +76,7 @@ def choose(function, geometry, image, filters, dtype, algo=None, precision=None,
     if algo not in (None, "auto"):
         raise ArgError(f"{function}: algo is {algo!r}, which cannot do {dtype} with {image[1]} channels, {filters} "
                        f"filters and {geometry}; expected one of {', '.join(('auto', *able))}")
-    if geometry.groups == image[1] > 1:
+    if geometry.groups == image[1] > 1 and not (compiler_runs() and "grouped" in able):
         return depthwise
     if not compiler_runs():
         return matrix
@@ -93,12 +94,16 @@ def _able(geometry, image, filters, dtype):
         return ("im2col",)
     if winograd.applies(geometry, image[1], filters):
         return ("winograd", "direct", "im2col")
+    if grouped.applies(geometry, image[1], filters):
+        return ("grouped", "direct", "im2col")
     return ("direct", "im2col")
 
 
 @lru_cache(maxsize=1024)
 def _pick(function, names, geometry, image, filters, precision, kept):
     """The method of least work among those of these names."""
+    if "grouped" in names:
+        return grouped
     if "im2col" in names and (len(names) == 1 or _matrix_is_best(function, geometry)):
         return matrix
     work = {"direct": [(_direct_work(geometry, image, filters, kept), direct)], "im2col": []}
@@ -114,8 +119,8 @@ def _matrix_is_best(function, geometry):
 
 
 def _direct_work(geometry, image, filters, kept):
-    weights = np.prod(geometry.kernel) * image[1] // geometry.groups * filters
-    return weights * (image[0] * np.prod(geometry.grid) + (0 if kept else PACKED))
+    weights = math.prod(geometry.kernel) * image[1] // geometry.groups * filters
+    return weights * (image[0] * math.prod(geometry.grid) + (0 if kept else PACKED))
 
 
 def _winograd_work(geometry, image, filters, m, kept):

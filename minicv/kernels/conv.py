@@ -7,8 +7,9 @@ over all indices, with x = 0 outside the image. `conv2d` is dS/dg, `conv2d_input
 three as one formula each.
 
 There are several methods, each with these three functions: `matrix` (im2col and a matrix product, the readable one),
-`direct` (the register tile on the image itself), `winograd` (fewer multiplications, for 3 x 3) and `depthwise` (one
-filter for each channel). This module checks the arguments and leaves the choice to `choose`.
+`direct` (the register tile on the image itself), `winograd` (fewer multiplications, for 3 x 3), `grouped` (several
+small groups in one vector) and `depthwise` (one filter for each channel, any element type, and more filters than
+channels). This module checks the arguments and leaves the choice to `choose`.
 
 Activations come out channels-last in memory; filters are (O, C, P, Q) over memory (P, Q, C, O).
 """
@@ -36,7 +37,7 @@ def conv2d(x, w, *, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
         Number of zero rows and columns around x.
     groups : int
         Output channels of group k see the input channels of group k only.
-    algo : {"auto", "direct", "winograd", "im2col"}, optional
+    algo : {"auto", "direct", "winograd", "grouped", "im2col"}, optional
         The method, by default that of the surrounding `conv_algo`, which is "auto". ArgError if it cannot do this.
     precision : {"fast", "high"}, optional
         Whether Winograd's method may use its larger tiles; see `precision`.

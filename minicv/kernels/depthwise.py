@@ -1,5 +1,8 @@
 """Depthwise convolution: each channel has its own filter, so channels are the vector axis.
 
+The readable loops, for every element type and number of channels; where whole vectors of float32 can be filled and
+there is one filter for each channel, `grouped` does it with each number read from memory once.
+
 Images are (N, H, W, C), filters (P, Q, C); the three kernels are the partial derivatives of
 
     sum x[n, i s + p d - top, j s + q d - left, c] w[p, q, c] g[n, i, j, c].

@@ -8,7 +8,8 @@ axis of it (image, row or column) can be the row axis of the tile; the one that 
 The input gradient is the same computation. An input pixel h collects from outputs i with h = i s + p d - top,
 so pixels that differ by the stride see the same taps: the boxes are those of the s x s phases, and the filter
 is the adjoint one (see `panels`). Hence there is one kernel, `correlate`, and no copy of the image, no zeros
-around it. The filter gradient runs the tile along the channels instead (`correlate_filter`).
+around it. The filter gradient runs the tile along the channels instead (`correlate_filter`); for images of few
+channels, as the first layer has, it takes those of neighbouring pixels too, and then zeros beside the image pay.
 """
 
 from functools import lru_cache
@@ -52,8 +53,8 @@ def conv(x, w, geometry, kept=False):
     """`conv2d` of x (N, C, H, W) channels-last and w (O, C / G, P, Q), both float32."""
     from .direct_loops import correlate
     N, C, H, W = x.shape
+    y = empty((N, *geometry.grid, len(w)), x.dtype)            # first: a plan for what does not fit would take hours
     plan = forward_plan((N, H, W, C), len(w), geometry)
-    y = empty((N, *geometry.grid, len(w)), x.dtype)
     packed = panels(w, geometry.groups, kept=kept)
     correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), packed, y, *plan, *addresses("tile", "narrow_tile"))
     return y.transpose(0, 3, 1, 2)
@@ -63,8 +64,8 @@ def conv_input(g, w, geometry, shape, kept=False):
     """`conv2d_input`: g (N, O, I, J) channels-last to an image of `shape` (N, C, H, W)."""
     from .direct_loops import correlate
     N, C, H, W = shape
-    plan = input_plan((N, H, W, C), len(w), geometry)
     gx = empty((N, H, W, C), g.dtype)
+    plan = input_plan((N, H, W, C), len(w), geometry)
     adjoint = panels(w, geometry.groups, adjoint=True, kept=kept)
     correlate(len(plan.boxes), g.transpose(0, 2, 3, 1), adjoint, gx, *plan, *addresses("tile", "narrow_tile"))
     return gx.transpose(0, 3, 1, 2)
@@ -80,13 +81,25 @@ def conv_filter(x, g, geometry):
     size = 4 * P * Q * C * blocks * width
     chunks = max(1, min(rows * geometry.grid[1] // CHUNK_PIXELS, PARTIAL_BYTES // size, rows, 16))
     partial = empty((chunks, G, blocks, P, Q, C // G, width), x.dtype)
-    down, right = ([_valid(size, grid, s, p * d - before) for p in range(k)]
-                   for size, grid, s, d, k, before in _each_axis(x.shape, geometry))
-    together = G == geometry.dilation[1] == 1 and C < host().rows
-    correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), _spans(right, together), geometry.stride,
+    few = G == geometry.dilation[1] == 1 and C < host().rows
+    if few:
+        x, geometry = _widened(x, geometry)
+    down, right = valid_outputs(x.shape, geometry)
+    correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), column_spans(right, few), geometry.stride,
                      geometry.dilation, geometry.corner, host().rows,
                      *addresses("copy", "down_tile", "narrow_down_tile"))
     return unpack(partial, O)
+
+
+def _widened(x, geometry):
+    """x (N, H, W, C) with the zeros to its left and right, so that all outputs of a row see the same columns."""
+    (N, H, _, C), (top, left) = x.shape, geometry.corner
+    width = (geometry.grid[1] - 1) * geometry.stride[1] + geometry.kernel[1]
+    seen = x[:, :, :max(0, width - left)]
+    made = empty((N, H, width, C), x.dtype)
+    made[:, :, :left] = made[:, :, left + seen.shape[2]:] = 0
+    made[:, :, left:left + seen.shape[2]] = seen
+    return made, geometry._replace(padding=((top, 0), (0, 0)))
 
 
 # Plans: which outputs see which taps -------------------------------------------------------------------
@@ -95,20 +108,28 @@ def conv_filter(x, g, geometry):
 @lru_cache(maxsize=256)
 def forward_plan(image, O, geometry):
     """Plan of the convolution of an `image` (N, H, W, C)."""
-    axes = [_runs(grid, 1, s, lambda i, n=n, s=s, d=d, k=k, before=before: [
-        (p, i * s + p * d - before) for p in range(k) if 0 <= i * s + p * d - before < n])
-        for n, grid, s, d, k, before in _each_axis(image, geometry)]
-    return _plan(image, (*geometry.grid, O), axes, geometry)
+    return _plan(image, (*geometry.grid, O), forward_runs(image, geometry), geometry)
 
 
 @lru_cache(maxsize=256)
 def input_plan(image, O, geometry):
     """Plan of the input gradient, which collects from the grid into an `image` (N, H, W, C)."""
-    axes = [_runs(n, s, 1, lambda h, n=n, s=s, d=d, k=k, before=before, grid=grid: [
+    return _plan((image[0], *geometry.grid, O), image[1:], input_runs(image, geometry), geometry)
+
+
+def forward_runs(image, geometry):
+    """Runs of the convolution of an `image` (N, H, W, C), for rows and for columns."""
+    return [_runs(grid, 1, s, lambda i, n=n, s=s, d=d, k=k, before=before: [
+        (p, i * s + p * d - before) for p in range(k) if 0 <= i * s + p * d - before < n])
+        for n, grid, s, d, k, before in _each_axis(image, geometry)]
+
+
+def input_runs(image, geometry):
+    """Runs of the input gradient into an `image` (N, H, W, C); taps are those of the adjoint filter."""
+    return [_runs(n, s, 1, lambda h, n=n, s=s, d=d, k=k, before=before, grid=grid: [
         (k - 1 - p, (h + before - p * d) // s) for p in reversed(range(k))
         if (h + before - p * d) % s == 0 and 0 <= h + before - p * d < grid * s])
         for n, grid, s, d, k, before in _each_axis(image, geometry)]
-    return _plan((image[0], *geometry.grid, O), image[1:], axes, geometry)
 
 
 def _each_axis(image, geometry):
@@ -193,7 +214,7 @@ def _deal(boxes):
     return np.array([box for i in range(8) for box in boxes[i::8]], np.int64)
 
 
-def _spans(ranges, together):
+def column_spans(ranges, together):
     """Spans (q, taps, j, depth): kernel columns q .. q + taps - 1 all see the outputs j .. j + depth - 1.
 
     `ranges` are first and end of the outputs that each kernel column sees. Each is a span, or `together` those that
@@ -207,6 +228,12 @@ def _spans(ranges, together):
         spans += [(q, 1, j, first - j) for q, (j, _) in enumerate(ranges)]
         spans += [(q, 1, end, last - end) for q, (_, last) in enumerate(ranges)]
     return np.array([span for span in spans if span[3] > 0], np.int64).reshape(-1, 4)
+
+
+def valid_outputs(image, geometry):
+    """For rows and for columns: first and end of the outputs that each tap sees."""
+    return ([_valid(size, grid, s, p * d - before) for p in range(k)]
+            for size, grid, s, d, k, before in _each_axis(image, geometry))
 
 
 def _valid(size, grid, stride, offset):

@@ -7,23 +7,17 @@ Pixel i covers [i, i + 1), so output centre i + 1/2 lies at input position (i + 
 Results keep the memory layout of the input.
 """
 
-from typing import NamedTuple
+from functools import lru_cache
 
 import numpy as np
 
 from ..errors import ArgError
-from .launch import example, kernel
-from .layout import check_images, is_channels_last, like_layout, planes
+from .launch import example
+from .layout import check_images
+from .rows import Rows, average, combine, pick, transposed
 from .windows import pair
 
 MODES = ("nearest", "bilinear", "bicubic")
-
-
-class Rows(NamedTuple):
-    """A sparse matrix by rows: row i holds entries start[i] .. start[i + 1] of index and weight."""
-    start: np.ndarray
-    index: np.ndarray
-    weight: np.ndarray
 
 
 def resize(x, size, *, mode="bilinear", align_corners=False):
@@ -42,32 +36,44 @@ def resize(x, size, *, mode="bilinear", align_corners=False):
     """
     check_images("resize", x=x)
     size = _check("resize", size, x.shape[2:], mode, align_corners)
-    return _apply(x, *(resize_rows(*axis, mode, align_corners) for axis in zip(x.shape[2:], size)))
+    axes = zip(x.shape[2:], size)
+    if mode == "nearest":
+        return pick(x, *(_nearest(*axis) for axis in axes))
+    return _apply(x, [_matrix(*axis, mode, bool(align_corners)) for axis in axes])
 
 
 def resize_input(g, size, *, mode="bilinear", align_corners=False):
     """Adjoint of `resize`: g (N, C, I, J) to an image (N, C, H, W), `size` = (H, W)."""
     check_images("resize_input", g=g)
     size = _check("resize_input", size, g.shape[2:], mode, align_corners)
-    rows = (resize_rows(*axis, mode, align_corners) for axis in zip(size, g.shape[2:]))
-    return _apply(g, *(transposed(r, length) for r, length in zip(rows, size)))
+    axes = zip(size, g.shape[2:])
+    return _apply(g, [_matrix(*axis, mode, bool(align_corners), adjoint=True) for axis in axes])
+
+
+@lru_cache(256)
+def _matrix(length, size, mode, align_corners, adjoint=False):
+    """The operator of one axis or its transposed, and the largest number of entries in a row."""
+    rows = resize_rows(length, size, mode, align_corners)
+    rows = transposed(rows, length) if adjoint else rows
+    return rows, int(np.diff(rows.start).max())
+
+
+def _apply(x, axes):
+    """Both matrices, in one pass where they read at most two by two pixels, in two passes else."""
+    matrices, longest = zip(*axes)
+    if max(longest) <= 2:
+        return average(x, *matrices, [np.ones(len(r.start) - 1) for r in matrices], few=True)
+    return combine(x, *(r._replace(weight=r.weight.astype(x.dtype)) for r in matrices))
 
 
 def resize_rows(length, size, mode, align_corners=False):
     """The operator (size, length) of one axis as `Rows`."""
-    index, weight = _nearest(length, size) if mode == "nearest" else _interpolate(
-        _positions(length, size, align_corners), cubic if mode == "bicubic" else linear)
+    if mode == "nearest":
+        return Rows(np.arange(size + 1), _nearest(length, size), np.ones(size))
+    index, weight = _interpolate(_positions(length, size, align_corners), cubic if mode == "bicubic" else linear)
     taps = index.shape[1]
     start = np.arange(0, size * taps + 1, taps, dtype=np.int64)
     return Rows(start, index.clip(0, length - 1).ravel(), weight.ravel())
-
-
-def transposed(rows, length):
-    """The transposed operator, with `length` rows."""
-    order = np.argsort(rows.index, kind="stable")
-    row = np.repeat(np.arange(len(rows.start) - 1), np.diff(rows.start))
-    start = np.searchsorted(rows.index[order], np.arange(length + 1))
-    return Rows(start, row[order], rows.weight[order])
 
 
 def linear(t):
@@ -103,8 +109,7 @@ def _interpolate(position, weights):
 
 def _nearest(length, size):
     """floor((i + 1/2) H / I) in integers, so that no rounding decides."""
-    index = (2 * np.arange(size, dtype=np.int64) + 1) * length // (2 * size)
-    return index[:, None], np.ones((size, 1))
+    return (2 * np.arange(size, dtype=np.int64) + 1) * length // (2 * size)
 
 
 def _check(function, size, other, mode, align_corners):
@@ -117,40 +122,7 @@ def _check(function, size, other, mode, align_corners):
     return size
 
 
-def _apply(x, rows, columns):
-    """Apply one operator to the rows of x (N, C, H, W), another to its columns."""
-    last = is_channels_last(x)
-    y = like_layout(x, (*x.shape[:2], len(rows.start) - 1, len(columns.start) - 1))
-    v, out = planes(x, last), planes(y, last)                   # (M, H, W, K), (M, I, J, K)
-    (M, H, W, K), (_, I, J, _) = v.shape, out.shape
-    rows, columns = (r._replace(weight=r.weight.astype(x.dtype)) for r in (rows, columns))
-    between = np.empty((M, I, W, K), x.dtype)
-    weighted_rows(M * I, v.reshape(M, H, W * K), *rows, between.reshape(M, I, W * K))
-    weighted_rows(M * I * J, between.reshape(M * I, W, K), *columns, out.reshape(M * I, J, K))
-    return y
-
-
-def weighted_rows_numpy(x, start, index, weight, y):
-    """y[m] = R x[m] with the matrix R (I, H) written out."""
-    R = np.zeros((len(start) - 1, x.shape[1]))
-    np.add.at(R, (np.repeat(np.arange(len(R)), np.diff(start)), index), weight)
-    y[...] = np.einsum("ih,mhk->mik", R.astype(x.dtype), x, optimize=True)
-
-
-@kernel(twin=weighted_rows_numpy, out="y")
-def weighted_rows(start, stop, x, first, index, weight, y):
-    """An item is one row y[m, i]: the sum of weight[e] x[m, index[e]] over entries e of row i."""
-    I, K = y.shape[1:]
-    for item in range(start, stop):
-        m = item // I
-        i = item - m * I
-        for k in range(K):
-            y[m, i, k] = 0
-        for e in range(first[i], first[i + 1]):
-            for k in range(K):
-                y[m, i, k] += weight[e] * x[m, index[e], k]
-
-
 @example
 def _example(dtype):
-    resize(np.ones((1, 1, 2, 2), dtype), 3)
+    x = np.ones((1, 1, 2, 2), dtype)
+    resize(x, 3), resize(x, 3, mode="nearest"), resize(x, 3, mode="bicubic")

@@ -4,8 +4,8 @@ A processor core with AVX-512 multiplies and adds 16 floats in one instruction (
 a vector register) and can start one or two of them in every clock cycle. A loop reaches that rate only if
 
 1. the data is in vector registers: a load from the cache costs as much as a multiply-add,
-2. a multiply-add never waits for the one before, whose result takes four cycles: about a dozen
-   independent sums must be in flight.
+2. a multiply-add never waits for the one before, whose result takes four cycles: four to eight
+   independent sums must be in flight, better more.
 
 The *register tile* does both. It computes a small block of a matrix product,
 
@@ -20,6 +20,9 @@ vector instructions ourselves: an *intrinsic* is a function whose LLVM code is b
 `Emitter` has the few words that are needed. What is built is compiled once as a C function (`Routine`);
 kernels get its address as an integer and `call` it. Addresses are not checked by anybody: the Python
 functions above the kernels are the only callers, and tests put guard bands round every buffer.
+
+NB: compiled code frees an array after its last use and does not know what an address is for. Take the address
+(``a.ctypes.data``) inside the loop that uses it, where the array is alive, never once before.
 
 The number of lanes and rows follows the processor (`host`).
 """
@@ -87,9 +90,17 @@ class Emitter:
         self.builder.store(vector, place, align=4)
 
     def store_lane(self, vector, pointer, offset):
-        """The first lane."""
+        """Store the first lane only."""
         value = self.builder.extract_element(vector, ir.IntType(32)(0))
         self.builder.store(value, self.step(pointer, offset))
+
+    def prefetch(self, pointer, offset):
+        """Ask for what is `offset` floats behind `pointer`; any address will do."""
+        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
+        place = self.builder.bitcast(self.step(pointer, offset), address)
+        self.builder.call(function, [place, flag(0), flag(3), flag(1)])     # to be read, first-level cache, data
 
     def spread(self, pointer, offset):
         """One float of memory in every lane."""
@@ -126,7 +137,7 @@ class Emitter:
 
     @contextmanager
     def range(self, count):
-        """``with e.range(n) as i``: a loop of the built program, run at least once."""
+        """``with e.range(n) as i``: a loop of the built program. Its body runs at least once, even for n = 0."""
         before, body = self.builder.block, self.builder.append_basic_block("loop")
         self.builder.branch(body)
         self.builder.position_at_end(body)
@@ -155,7 +166,7 @@ class Emitter:
             yield
 
     def switch(self, value, cases):
-        """Build ``cases[i]()`` for the case that `value` is i."""
+        """Build ``cases[i]()`` for the case that `value` is i; for other values nothing is done."""
         done = self.builder.append_basic_block("done")
         choice = self.builder.switch(value, done)
         for i, case in cases.items():
@@ -226,6 +237,8 @@ def build_tile(e, rows, vectors, down, taps, a_taps, b_taps, depth, a, a_step, b
     a, b, c = e.floats(a), e.floats(b), e.floats(c)
     places = [(i, e.add(e.times(i, c_step), j * e.lanes)) for i in range(rows) for j in range(vectors)]
     sums = [e.variable(e.constant(0)) for _ in places]
+    for _, place in places:
+        e.prefetch(c, place)                            # comes from memory while the sums are made
     with e.when(add):
         for total, (_, place) in zip(sums, places, strict=True):
             e.set(total, e.load(c, place))

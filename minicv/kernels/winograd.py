@@ -11,7 +11,8 @@ and the sum over input channels can be taken before A^T is applied. So for each 
 is one matrix product, (tiles, C) times (C, O): m = 4 has 36 of them for 16 outputs instead of 144.
 
 The points decide the error: 0, 1, -1, 2, -2 of the paper amplify rounding; 0, 1/sqrt2, -1/sqrt2, sqrt2, -sqrt2 lose a
-third as much. All steps of a block of tiles are done while the block is in the second-level cache.
+third as much. All steps of a block of tiles are done while the block is in the cache: the second-level one up to
+about 128 channels (0.5 MB for 64), beyond that the third (see `_block`).
 
 A dilated filter sees every d-th pixel, so such a convolution falls apart into d x d ordinary ones (`decimate`).
 The input gradient is the same with the adjoint filter. The filter gradient follows from the formula by the chain rule,

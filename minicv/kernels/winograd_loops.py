@@ -16,6 +16,18 @@ INPUT, FILTER, OUTPUT, OUTPUT_GRADIENT, FILTER_GRADIENT = range(5)         # as 
 
 
 @subroutine
+def number(step, m):
+    """`winograd.kind` for compiled code."""
+    return step + 5 if m == 4 else step
+
+
+@subroutine
+def place(t, grid):
+    """Image, row and column of tile t."""
+    return t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
+
+
+@subroutine
 def square(x, n, top, left, size, spare):
     """(address, step from row to row) of a square of image n, or of a copy with zeros if it leaves the image."""
     N, H, W, C = x.shape
@@ -65,45 +77,62 @@ def _from_tiles(v, L, N, grid, shape):
 
 @kernel(twin=convolve_tiles_numpy, out="y", vector=True)
 def convolve_tiles(start, stop, x, u, y, count, grid, corner, m, tile_rows, transform, tile, narrow_tile):
-    """An item is a block of `count` tiles."""
-    (N, C), (I, J, O) = (x.shape[0], x.shape[3]), y.shape[1:]
-    blocks, X, _, width = u.shape
-    n, lanes = m + 2, width // 2
-    steps = 5 if m == 4 else 0
-    v, w = np.empty((X, count, C), np.float32), np.empty((X, count, O), np.float32)
-    spare, corner_tile = np.empty((n, n, C), np.float32), np.empty((m, m, O), np.float32)
-    table = np.zeros(1, np.int64).ctypes
+    """An item is a block of `count` tiles: B^T d B of all, then the products, then A^T (...) A."""
+    X, C, O = u.shape[1], x.shape[3], y.shape[3]
+    v, z = np.empty((X, count, C), np.float32), np.empty((X, count, O), np.float32)
+    spare, edge = np.empty((m + 2, m + 2, C), np.float32), np.empty((m, m, O), np.float32)
     for item in range(start, stop):
-        first, last = item * count, min(item * count + count, N * grid[0] * grid[1])
-        parts = (last - first + tile_rows - 1) // tile_rows
-        for t in range(first, last):
-            k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
-            a, row = square(x, k, i * m - corner[0], j * m - corner[1], n, spare)
-            to = v.ctypes.data + 4 * (t - first) * C
-            call(transform, (steps + INPUT, a, row, C, to, n * count * C, count * C, C // lanes))
-        for element in range(X):
-            for block in range(blocks):
-                b = u.ctypes.data + 4 * (block * X + element) * C * width
-                chosen = tile if O - block * width > lanes else narrow_tile
-                for part in range(parts):
-                    done = (last - first) * part // parts
-                    rows = (last - first) * (part + 1) // parts - done
-                    a = v.ctypes.data + 4 * (element * count + done) * C
-                    c = w.ctypes.data + 4 * ((element * count + done) * O + block * width)
-                    call(chosen, (rows, 1, table.data, table.data, C, a, C, b, width, c, O, 0))
-        for t in range(first, last):
-            k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0] * m, t % grid[1] * m
-            a = w.ctypes.data + 4 * (t - first) * O
-            if i + m <= I and j + m <= J:
-                to = y.ctypes.data + 4 * ((k * I + i) * J + j) * O
-                call(transform, (steps + OUTPUT, a, n * count * O, count * O, to, J * O, O, O // lanes))
-            else:
-                to = corner_tile.ctypes.data
-                call(transform, (steps + OUTPUT, a, n * count * O, count * O, to, m * O, O, O // lanes))
-                for p in range(min(m, I - i)):
-                    for q in range(min(m, J - j)):
-                        for o in range(O):
-                            y[k, i + p, j + q, o] = corner_tile[p, q, o]
+        first, last = item * count, min(item * count + count, len(x) * grid[0] * grid[1])
+        read_tiles(0, last - first, x, v, spare, first, grid, corner, m, u.shape[3] // 2, transform)
+        multiply_by_filters(v, u, z, last - first, tile_rows, tile, narrow_tile)
+        write_tiles(z, y, edge, first, last, grid, m, u.shape[3] // 2, transform)
+
+
+@subroutine
+def read_tiles(start, stop, x, v, spare, first, grid, corner, m, lanes, transform):
+    """v[:, item] = B^T d B of tile first + item, for start <= item < stop; v is (X, count, C)."""
+    count, C = v.shape[1:]
+    n, which = m + 2, number(INPUT, m)
+    for item in range(start, stop):
+        k, i, j = place(first + item, grid)
+        a, row = square(x, k, i * m - corner[0], j * m - corner[1], n, spare)
+        to = v.ctypes.data + 4 * item * C
+        call(transform, (which, a, row, C, to, n * count * C, count * C, C // lanes))
+
+
+@subroutine
+def multiply_by_filters(v, u, z, tiles, tile_rows, tile, narrow_tile):
+    """z[element] = v[element] times the panels u[:, element], for the first `tiles` rows of v (X, count, C)."""
+    (X, count, C), O, (blocks, _, _, width) = v.shape, z.shape[2], u.shape
+    parts, table = (tiles + tile_rows - 1) // tile_rows, np.zeros(1, np.int64).ctypes
+    for element in range(X):
+        for block in range(blocks):
+            b = u.ctypes.data + 4 * (block * X + element) * C * width
+            chosen = tile if O - block * width > width // 2 else narrow_tile
+            for part in range(parts):
+                done = tiles * part // parts
+                rows = tiles * (part + 1) // parts - done
+                a = v.ctypes.data + 4 * (element * count + done) * C
+                c = z.ctypes.data + 4 * ((element * count + done) * O + block * width)
+                call(chosen, (rows, 1, table.data, table.data, C, a, C, b, width, c, O, 0))
+
+
+@subroutine
+def write_tiles(z, y, edge, first, last, grid, m, lanes, transform):
+    """The tiles A^T z A, into y, or where they reach over its end into `edge` and from there as far as they fit."""
+    (I, J, O), count = y.shape[1:], z.shape[1]
+    n, which = m + 2, number(OUTPUT, m)
+    for t in range(first, last):
+        k, i, j = place(t, grid)
+        i, j = i * m, j * m
+        whole = i + m <= I and j + m <= J
+        a = z.ctypes.data + 4 * (t - first) * O
+        to = y.ctypes.data + 4 * ((k * I + i) * J + j) * O if whole else edge.ctypes.data
+        call(transform, (which, a, n * count * O, count * O, to, (J if whole else m) * O, O, O // lanes))
+        for p in range(0 if whole else min(m, I - i)):
+            for q in range(min(m, J - j)):
+                for o in range(O):
+                    y[k, i + p, j + q, o] = edge[p, q, o]
 
 
 def transform_filters_numpy(packed, u, m, transform):
@@ -117,13 +146,12 @@ def transform_filters_numpy(packed, u, m, transform):
 def transform_filters(start, stop, packed, u, m, transform):
     """An item is one input channel of one panel."""
     blocks, X, C, width = u.shape
-    n = m + 2
-    steps = 5 if m == 4 else 0
+    n, which = m + 2, number(FILTER, m)
     for item in range(start, stop):
         block, c = item // C, item % C
         a = packed.ctypes.data + 4 * (block * 9 * C + c) * width
         to = u.ctypes.data + 4 * (block * X * C + c) * width
-        call(transform, (steps + FILTER, a, 3 * C * width, C * width, to, n * C * width, C * width, 2))
+        call(transform, (which, a, 3 * C * width, C * width, to, n * C * width, C * width, 2))
 
 
 # Filter gradient -------------------------------------------------------------------------------------
@@ -160,26 +188,18 @@ def sum_filters_numpy(total, gw, m, lanes, transform):
 @kernel(twin=input_tiles_numpy, out="v", vector=True)
 def input_tiles(start, stop, x, v, first, grid, corner, m, lanes, transform):
     """An item is one tile."""
-    X, count, C = v.shape
-    n, which = m + 2, INPUT + (5 if m == 4 else 0)
-    spare = np.empty((n, n, C), np.float32)
-    for item in range(start, stop):
-        t = first + item
-        k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
-        a, row = square(x, k, i * m - corner[0], j * m - corner[1], n, spare)
-        to = v.ctypes.data + 4 * item * C
-        call(transform, (which, a, row, C, to, n * count * C, count * C, C // lanes))
+    spare = np.empty((m + 2, m + 2, v.shape[2]), np.float32)
+    read_tiles(start, stop, x, v, spare, first, grid, corner, m, lanes, transform)
 
 
 @kernel(twin=output_tiles_numpy, out="z", vector=True)
 def output_tiles(start, stop, g, z, first, grid, m, lanes, transform):
     """An item is one tile."""
     X, blocks, count, width = z.shape
-    O, n, which = g.shape[3], m + 2, OUTPUT_GRADIENT + (5 if m == 4 else 0)
+    O, n, which = g.shape[3], m + 2, number(OUTPUT_GRADIENT, m)
     spare = np.empty((m, m, O), np.float32)
     for item in range(start, stop):
-        t = first + item
-        k, i, j = t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
+        k, i, j = place(first + item, grid)
         a, row = square(g, k, i * m, j * m, m, spare)
         for block in range(blocks):
             to = z.ctypes.data + 4 * (block * count + item) * width
@@ -212,7 +232,7 @@ def multiply_tiles(start, stop, v, z, total, first, count, O, tile_rows, tile, n
 def sum_filters(start, stop, total, gw, m, lanes, transform):
     """An item is one input channel of one panel."""
     blocks, X, C, width = total.shape
-    O, n, which = gw.shape[3], m + 2, FILTER_GRADIENT + (5 if m == 4 else 0)
+    O, n, which = gw.shape[3], m + 2, number(FILTER_GRADIENT, m)
     for item in range(start, stop):
         block, c = item // C, item % C
         a = total.ctypes.data + 4 * (block * X * C + c) * width

@@ -103,5 +103,30 @@ def _in_a_row(state, first, layers):
     return [*rules, (r"^conv_head\.", f"features.{end}.0."), (r"^bn2\.", f"features.{end}.1.")]
 
 
+def torchvision_efficientnet(state):
+    """`efficientnet_b0`, ... of torchvision -> `cnn.efficientnet`."""
+    layers = (("0.0", "conv_pw"), ("0.1", "bn1"), ("1.0", "conv_dw"), ("1.1", "bn2"), ("2.fc1", "se.conv_reduce"),
+              ("2.fc2", "se.conv_expand"), ("3.0", "conv_pwl"), ("3.1", "bn3"))
+    first = (("0.0", "conv_dw"), ("0.1", "bn1"), ("1.fc1", "se.conv_reduce"), ("1.fc2", "se.conv_expand"),
+             ("2.0", "conv_pw"), ("2.1", "bn2"))
+    stages = {int(m[1]) for name in state if (m := re.match(r"features\.(\d+)\.0\.block\.", name))}
+    rules = [(rf"^features\.{s}\.(\d+)\.block\.{re.escape(old)}\.", rf"blocks.{s - 1}.\1.{new}.")
+             for s in stages for old, new in (layers if f"features.{s}.0.block.3.0.weight" in state else first)]
+    end = max(stages, default=0) + 1
+    return rename(state, *rules, (r"^features\.0\.0\.", "conv_stem."), (r"^features\.0\.1\.", "bn1."),
+                  (rf"^features\.{end}\.0\.", "conv_head."), (rf"^features\.{end}\.1\.", "bn2."),
+                  (r"^classifier\.1\.", "classifier."))
+
+
+def timm_regnet(state):
+    """`regnetx_002`, `regnety_004`, ... of timm -> `cnn.regnet`."""
+    block = lambda m: f"trunk_output.block{m[1]}.block{m[1]}-{int(m[2]) - 1}."
+    return rename(state, (r"^s(\d+)\.b(\d+)\.", block), (r"^stem\.conv\.", "stem.0."), (r"^stem\.bn\.", "stem.1."),
+                  (r"\.downsample\.conv\.", ".proj.0."), (r"\.downsample\.bn\.", ".proj.1."), (r"\.se\.", ".f.se."),
+                  *[(rf"\.conv{i}\.{old}\.", f".f.{new}.{k}.") for i, new in enumerate("abc", 1)
+                    for k, old in enumerate(("conv", "bn"))], (r"^head\.fc\.", "fc."))
+
+
 MAPS = {"torchvision_vit": torchvision_vit, "hf_vit": hf_vit, "legacy_senet": legacy_senet,
-        "timm_mobilenet_v2": timm_mobilenet_v2, "data_parallel": without_prefix}
+        "timm_mobilenet_v2": timm_mobilenet_v2, "torchvision_efficientnet": torchvision_efficientnet,
+        "timm_regnet": timm_regnet, "data_parallel": without_prefix}

@@ -32,7 +32,7 @@ def hashed_weight(name, shape):
     if len(shape) == 1:                                     # biases and running means
         return 0.2 * u
     if last == "weight" or last.endswith("_weight"):
-        gate = len(shape) == 4 and name.endswith("fc2.weight")
+        gate = len(shape) == 4 and name.endswith(("fc2.weight", "conv_expand.weight"))
         return u * math.sqrt(6 / math.prod(shape[1:])) * (0.1 if gate else 1)         # He uniform; open gates
     return 0.5 * u                                          # tokens and positions
 

@@ -5,13 +5,19 @@ Each row: minicv's network, the reference, the input shape, and where names diff
 timm. `SMALL` networks have recorded results in `goldens.json` (see `make_goldens.py`).
 """
 
+from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
-from minicv import cnn
+from minicv import cnn, nn
 from minicv.autograd import Tensor
+from minicv.cnn.efficientnet import EfficientNet
+from minicv.cnn.inception_resnet import InceptionResNetV2
+from minicv.cnn.inception_v4 import InceptionV4
+from minicv.cnn.regnet import Spec as Spec6
+from minicv.cnn.regnet import regnet
 from minicv.cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
 from minicv.cnn.senet import SEBottleneck, SENet, SENet154Block
 from minicv.weights import MAPS
@@ -30,10 +36,12 @@ class Pair(NamedTuple):
 
 def libraries():
     import timm
+    import timm.models.efficientnet
     import timm.models.resnet
     import timm.models.senet
     import torch
     import torchvision.models
+    import torchvision.models.regnet
     import torchvision.models.resnet
     return SimpleNamespace(torch=torch, tv=torchvision.models, timm=timm)
 
@@ -52,7 +60,53 @@ def legacy_senet(block, depths, **options):
                                                    in_chans=3, reduction=16, **options)
 
 
+def tv_googlenet(paper=False):
+    """torchvision's GoogLeNet, with what the paper says put in its place."""
+    def make(lib):
+        model = lib.tv.googlenet(weights=None, num_classes=10, aux_logits=False, init_weights=False)
+        return paper_form(lib.torch.nn, model) if paper else model
+    return make
+
+
+def paper_form(nn, model):
+    """Biases and no norms, 5x5 filters, a last pool of 3x3, local response norms around the convolutions 2 and 3."""
+    for unit in [m for m in model.modules() if hasattr(m, "bn")]:
+        old, unit.bn = unit.conv, nn.Identity()
+        unit.conv = nn.Conv2d(old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding)
+    for name, module in model.named_children():
+        if name.startswith("inception"):
+            old = module.branch3[1].conv
+            module.branch3[1].conv = nn.Conv2d(old.in_channels, old.out_channels, 5, padding=2)
+    model.maxpool1 = nn.Sequential(model.maxpool1, nn.LocalResponseNorm(5))
+    model.maxpool2 = nn.Sequential(nn.LocalResponseNorm(5), model.maxpool2)
+    model.maxpool4 = nn.MaxPool2d(3, 2, ceil_mode=True)
+    return model
+
+
+def tv_regnet(**rule):
+    return lambda lib: lib.tv.regnet.RegNet(lib.tv.regnet.BlockParams.from_init_params(**rule), num_classes=10)
+
+
+def timm_inception_v4(lib):
+    """`InceptionV4((1, 1, 1))`: the published network without the repetitions."""
+    model = lib.timm.create_model("inception_v4", num_classes=10)
+    model.features = lib.torch.nn.Sequential(*[model.features[i] for i in (*range(7), 10, 11, 18, 19)])
+    return model
+
+
+def timm_inception_resnet(lib):
+    """`InceptionResNetV2((1, 1, 2))`."""
+    model = lib.timm.create_model("inception_resnet_v2", num_classes=10)
+    model.repeat, model.repeat_1, model.repeat_2 = model.repeat[:1], model.repeat_1[:1], model.repeat_2[:1]
+    return model
+
+
 SMALL = {
+    "googlenet": Pair(lambda: cnn.build("googlenet", num_classes=10), tv_googlenet(), (2, 3, 64, 48)),
+    "inception_v1": Pair(lambda: cnn.build("inception_v1", num_classes=10), tv_googlenet(paper=True), (2, 3, 48, 64)),
+    "inception_v4_111": Pair(lambda: InceptionV4((1, 1, 1), num_classes=10), timm_inception_v4, (2, 3, 75, 80)),
+    "inception_resnet_112": Pair(lambda: InceptionResNetV2((1, 1, 2), num_classes=10), timm_inception_resnet,
+                                 (2, 3, 80, 75)),
     "resnet_basic": Pair(lambda: ResNet(Spec(BasicBlock, (1, 1, 1, 1)), num_classes=10),
                          tv_resnet("BasicBlock", [1, 1, 1, 1], num_classes=10), (2, 3, 64, 48)),
     "resnext_dilated": Pair(
@@ -60,6 +114,14 @@ SMALL = {
                        replace_stride_with_dilation=(False, True, True)),
         tv_resnet("Bottleneck", [1, 2, 1, 2], num_classes=10, groups=32, width_per_group=4,
                   replace_stride_with_dilation=[False, True, True]), (2, 3, 48, 64)),
+    "efficientnet_small": Pair(
+        lambda: EfficientNet(0.5, 0.5, num_classes=10),
+        lambda lib: lib.timm.models.efficientnet._gen_efficientnet("efficientnet_b0", 0.5, 0.5, num_classes=10),
+        (2, 3, 64, 48)),
+    "regnet_x_small": Pair(lambda: regnet(Spec6(6, 24, 24.48, 2.54, 16), four=False, num_classes=10),
+                           tv_regnet(depth=6, w_0=24, w_a=24.48, w_m=2.54, group_width=16), (2, 3, 48, 64)),
+    "regnet_y_small": Pair(lambda: regnet(Spec6(6, 16, 20, 2.2, 12, 0.25), four=False, num_classes=10),
+                           tv_regnet(depth=6, w_0=16, w_a=20, w_m=2.2, group_width=12, se_ratio=0.25), (2, 3, 48, 64)),
     "seresnet": Pair(lambda: SENet(Spec(SEBottleneck, (1, 1, 1, 1)), num_classes=10), timm_resnet([1, 1, 1, 1]),
                      (2, 3, 48, 64)),
     "seresnet_v1": Pair(
@@ -85,9 +147,9 @@ PUBLIC = {                      # references that are single files of public rep
 }
 
 
-def tv(name, shape=(1, 3, 96, 96), ours=None, **options):
+def tv(name, shape=(1, 3, 96, 96), ours=None, names="", **options):
     return Pair(lambda: cnn.build(ours or name, num_classes=10, **options),
-                lambda lib: getattr(lib.tv, name)(weights=None, num_classes=10), shape)
+                lambda lib: getattr(lib.tv, name)(weights=None, num_classes=10), shape, names)
 
 
 def timm(name, ours, shape=(1, 3, 96, 96), names="", **options):
@@ -111,6 +173,17 @@ FULL = {
     "vgg11_bn": tv("vgg11_bn", (1, 3, 64, 64), "vgg11", batch_norm=True),
     "mobilenetv1_100": timm("mobilenetv1_100", "mobilenet_v1"),
     "mobilenetv2_100": timm("mobilenetv2_100", "mobilenet_v2", names="timm_mobilenet_v2"),
+    "inception_v4": timm("inception_v4", "inception_v4"),
+    "inception_resnet_v2": timm("inception_resnet_v2", "inception_resnet_v2"),
+    **{name: tv(name) for name in ("regnet_x_400mf", "regnet_y_400mf", "regnet_y_800mf", "regnet_x_3_2gf",
+                                   "regnet_y_3_2gf")},
+    **{name: timm(name, ours, names="timm_regnet") for name, ours in (
+        ("regnetx_002", "regnet_x_200mf"), ("regnetx_004", "regnet_x_400mf_paper"), ("regnety_002", "regnet_y_200mf"),
+        ("regnety_008", "regnet_y_800mf_paper"))},
+    **{f"efficientnet_b{i}": timm(f"efficientnet_b{i}", f"efficientnet_b{i}") for i in (0, 1, 3)},
+    "efficientnet_b0_torchvision": tv("efficientnet_b0", names="torchvision_efficientnet"),
+    "efficientnet_b5_torchvision": tv("efficientnet_b5", names="torchvision_efficientnet",
+                                      norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)),
     "seresnet50": timm("seresnet50", "seresnet50"),
     "seresnext50_32x4d": timm("seresnext50_32x4d", "seresnext50_32x4d"),
     "legacy_seresnet50": timm("legacy_seresnet50", "seresnet50", names="legacy_senet", stride_in="1x1",

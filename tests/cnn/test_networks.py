@@ -14,8 +14,15 @@ import pytest
 from minicv import cnn, nn
 from minicv.autograd import Tensor
 from minicv.autograd.modes import observe
+from minicv.cnn.anynet import AnyNet, Stage
+from minicv.cnn.efficientnet import B0, EfficientNet
+from minicv.cnn.inception import InceptionV1, Row
+from minicv.cnn.inception_resnet import InceptionResNetV2
+from minicv.cnn.inception_v4 import InceptionV4
 from minicv.cnn.mobilenet import MobileNetV1, MobileNetV2
 from minicv.cnn.mobilenet_v3 import SMALL, MobileNetV3
+from minicv.cnn.regnet import Spec as Spec6
+from minicv.cnn.regnet import regnet
 from minicv.cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
 from minicv.cnn.senet import SEBasicBlock, SEBottleneck, SENet
 from minicv.errors import ArgError, ShapeError
@@ -25,6 +32,7 @@ from .hashed import fill, hashed, image
 
 pytestmark = pytest.mark.ch2
 THIN = dict(widths=(8, 8, 16, 16), num_classes=4, rng=0)
+FEW = {"3a": Row(8, 8, 16, 4, 8, 8), "4a": Row(8, 8, 16, 4, 8, 8), "5a": Row(8, 8, 16, 4, 8, 8)}
 NETS = {            # a small network of every family
     "resnet": lambda: ResNet(Spec(BasicBlock, (1, 1, 1, 1)), **THIN),
     "resnet cifar form": lambda: ResNet(Spec(BasicBlock, (1, 1, 1, 1)), stem="cifar", **THIN),
@@ -39,7 +47,18 @@ NETS = {            # a small network of every family
     "mobilenet v2": lambda: MobileNetV2(num_classes=4, width=0.25, rows=((1, 16, 1, 1), (4, 32, 2, 2)), dropout=0,
                                         rng=0),
     "mobilenet v3": lambda: MobileNetV3(SMALL[:4], 16, num_classes=4, width=0.5, dropout=0, rng=0),
+    "efficientnet": lambda: EfficientNet(0.25, 0.5, rows=B0[:4], num_classes=4, dropout=0, drop_path=0, rng=0),
+    "regnet x": lambda: regnet(Spec6(5, 16, 8, 2.0, 8), four=False, stem=8, stem_stride=1, num_classes=4, rng=0),
+    "regnet y": lambda: regnet(Spec6(5, 16, 8, 2.0, 8, 0.25), four=False, stem=8, num_classes=4, rng=0),
+    "anynet": lambda: AnyNet([Stage(1, 16, 4, 2), Stage(2, 24, 8)], num_classes=4, rng=0),
     "alexnet": lambda: cnn.alexnet.AlexNet((4, 8, 8, 8, 8), num_classes=4, hidden=16, dropout=0, rng=0),
+    "inception v1": lambda: InceptionV1(cnn.inception.VARIANTS["inception_v1"]._replace(dropout=0), rows=FEW,
+                                        num_classes=4, rng=0),
+    "googlenet": lambda: InceptionV1(cnn.inception.VARIANTS["googlenet"]._replace(dropout=0), rows=FEW, stem="cifar",
+                                     num_classes=4, rng=0),
+    "inception v4": lambda: InceptionV4((1, 1, 1), stem="cifar", width=1 / 32, dropout=0, num_classes=4, rng=0),
+    "inception resnet": lambda: InceptionResNetV2((1, 1, 2), stem="cifar", width=1 / 32, dropout=0, num_classes=4,
+                                                  rng=0),
     "vgg": lambda: cnn.build("vgg11", num_classes=4, widths=(4, 8, 8, 8, 8), hidden=16, dropout=0, rng=0),
     "vgg with norms": lambda: cnn.build("vgg11", num_classes=4, widths=(4, 8, 8, 8, 8), hidden=16, dropout=0,
                                         batch_norm=True, rng=0),

@@ -15,6 +15,8 @@ from .paper import size
 
 pytestmark = pytest.mark.ch2
 SIZES = {                              # parameters, multiply-adds in millions, side of the image
+    "inception_v1": (6_998_552, 1583, 224), "googlenet": (6_624_904, 1498, 224),
+    "inception_v4": (42_679_816, 12250, 299), "inception_resnet_v2": (55_843_464, 13156, 299),
     "resnet18": (11_689_512, 1814, 224), "resnet34": (21_797_672, 3664, 224), "resnet50": (25_557_032, 4089, 224),
     "resnet101": (44_549_160, 7801, 224), "resnet152": (60_192_808, 11514, 224),
     "resnext50_32x4d": (25_028_904, 4230, 224), "resnext101_32x4d": (44_177_704, 7970, 224),
@@ -31,6 +33,20 @@ SIZES = {                              # parameters, multiply-adds in millions, 
     "wrn_16_1": (175_066, 26.66, 32), "wrn_10_2": (303_706, 44.48, 32), "wrn_22_8": (17_158_106, 2454.1, 32),
     "mobilenet_v1": (4_231_976, 568.7, 224), "mobilenet_v2": (3_504_872, 300.8, 224),
     "mobilenet_v3_large": (5_483_032, 216.6, 224), "mobilenet_v3_small": (2_542_856, 56.5, 224),
+    "efficientnet_b0": (5_288_548, 386, 224), "efficientnet_b1": (7_794_184, 687, 240),
+    "efficientnet_b2": (9_109_994, 1088, 288), "efficientnet_b3": (12_233_232, 1827, 300),
+    "efficientnet_b4": (19_341_616, 4394, 380), "efficientnet_b5": (30_389_784, 10266, 456),
+    "efficientnet_b6": (43_040_704, 19068, 528), "efficientnet_b7": (66_347_960, 37746, 600),
+    "regnet_x_200mf": (2_684_792, 199, 224), "regnet_x_400mf": (5_495_976, 414, 224),
+    "regnet_x_400mf_paper": (5_157_512, 397.7, 224), "regnet_x_800mf": (7_259_656, 800, 224),
+    "regnet_x_1_6gf": (9_190_136, 1603, 224), "regnet_x_3_2gf": (15_296_552, 3177, 224),
+    "regnet_x_8gf": (39_572_648, 7995, 224), "regnet_x_16gf": (54_278_536, 15941, 224),
+    "regnet_x_32gf": (107_811_560, 31736, 224), "regnet_y_200mf": (3_162_996, 199.5, 224),
+    "regnet_y_400mf": (4_344_144, 402, 224), "regnet_y_800mf": (6_432_512, 834, 224),
+    "regnet_y_800mf_paper": (6_263_168, 797.2, 224), "regnet_y_1_6gf": (11_202_430, 1612, 224),
+    "regnet_y_3_2gf": (19_436_338, 3176, 224), "regnet_y_8gf": (39_381_472, 8473, 224),
+    "regnet_y_8gf_paper": (39_180_068, 7963, 224), "regnet_y_16gf": (83_590_140, 15912, 224),
+    "regnet_y_32gf": (145_046_770, 32280, 224), "regnet_y_128gf": (644_812_894, 127518, 224),
     "alexnet": (61_100_840, 714, 224), "vgg16": (138_357_544, 15470, 224), "vgg11": (132_863_336, 7609, 224),
     "vgg13": (133_047_848, 11308, 224), "vgg19": (143_667_240, 19632, 224),
 }
@@ -58,6 +74,12 @@ def test_the_networks_of_the_lecture_that_have_no_public_count_follow_their_form
     a, b, c, d, e = 96, 256, 384, 384, 256                                       # AlexNet without groups
     weights = 3 * a * 121 + a * b * 25 + 9 * (b * c + c * d + d * e) + 36 * e * 4096 + 4096 * 4096 + 4096 * 1000
     assert size(lambda: cnn.build("alexnet_2012"))[0] == weights + a + b + c + d + e + 4096 + 4096 + 1000
+
+
+@pytest.mark.parametrize("name, parameters", [("inception_v1", 13_378_280), ("googlenet", 13_004_888)])
+def test_auxiliary_heads_double_the_parameters_and_cost_nothing_in_evaluation(name, parameters):
+    plain, aux = (size(lambda a=a: cnn.build(name, aux=a).eval(), (1, 3, 224, 224)) for a in (False, True))
+    assert aux[0] == parameters and aux[1] == plain[1]
 
 
 def test_the_cifar_form_of_resnet18_has_its_known_size():

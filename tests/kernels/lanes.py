@@ -27,7 +27,10 @@ def compute(dtype, scale=1):
     out["gather"], out["scatter"] = K.pool_gather(x, where), K.pool_scatter(y, where, size=size)
     out["mean"] = K.avg_pool(x, size=3, stride=2, padding=1)
     out["mean_input"] = K.avg_pool_input(y, input_size=size, size=3, stride=2, padding=1)
-    out["resize"] = K.resize(x, (3 * scale, 11 * scale), mode="bicubic")
+    out["mean2"] = K.avg_pool(x, size=2)
+    for mode in ("bicubic", "bilinear", "nearest"):
+        y = out["resize " + mode] = K.resize(x, (3 * scale, 11 * scale), mode=mode)
+        out["resize_input " + mode] = K.resize_input(y, size, mode=mode)
     y = out["sample"] = K.grid_sample(x, grid)
     out["sample_input"] = K.grid_sample_input(y, grid, size=size)
     out["sample_grid"] = K.grid_sample_grid(y, x, grid)

@@ -1,8 +1,9 @@
 """Attention without its matrix, and the exponential under it.
 
 Proved here: output, log-sum-exp and gradients equal the formula in float64 (1e-6 of the largest value) for
-features that fill vectors or not, any number of queries and keys, causal or not; twins agree; threads change no byte
-(T2); nothing is read or written outside the arrays (M5); exp is within 2e-7 and right at the ends of its range.
+features that fill vectors or not, any number of queries and keys, causal or not, any sign of the scale; twins agree;
+threads change no byte (T2); nothing is read or written outside the arrays (M5); exp is within 2e-7 and right at the
+ends of its range.
 """
 
 import tracemalloc
@@ -10,6 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from minicv.errors import ShapeError
 from minicv.kernels import attention, launch, threads
 from minicv.kernels.host import host
 
@@ -49,6 +51,37 @@ def test_equal_to_the_formula(case):
     for dtype, bound in ((np.float32, 2e-6), (np.float64, 1e-13)):
         for a, b in zip(everything(*(a.astype(dtype) for a in (g, q, k, v)), settings), exact, strict=True):
             assert a.dtype == dtype and np.abs(a - b).max() <= bound * max(1, np.abs(b).max())
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.3, -5.0, 1e-50])
+def test_any_scale_is_allowed(scale):
+    """The vector code looks for the largest score before it applies the scale, which must then be positive."""
+    g, q, k, v, settings = example((2, 15, 20, n, n, True), np.float64)
+    settings["scale"] = scale
+    exact = everything(g, q, k, v, settings)
+    for a, b in zip(everything(*(a.astype(np.float32) for a in (g, q, k, v)), settings), exact, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * max(1, np.abs(b).max()))
+
+
+def test_a_gradient_of_another_type_counts_by_its_values():
+    g, q, k, v, settings = example(CASES[1])
+    y, lse = attention.attention(q, k, v, **settings)
+    single, double = (attention.attention_gradients(a, q, k, v, y, lse, **settings) for a in (g, g.astype(float)))
+    assert all(np.array_equal(a, b) and b.dtype == np.float32 for a, b in zip(single, double, strict=True))
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v", "g", "y", "lse"])
+def test_shapes_that_do_not_fit_are_refused(name):
+    g, q, k, v, settings = example(CASES[1])
+    y, lse = attention.attention(q, k, v, **settings)
+    arrays = dict(g=g, q=q, k=k, v=v, y=y, lse=lse)
+    arrays[name] = arrays[name][:, :-1]
+    with pytest.raises(ShapeError, match="attention_gradients: . has shape|attention_gradients: lse has shape"):
+        attention.attention_gradients(**arrays, **settings)
+    if name in "qkv":
+        arrays[name] = arrays[name][0]
+        with pytest.raises(ShapeError, match="attention: . has shape"):
+            attention.attention(arrays["q"], arrays["k"], arrays["v"], **settings)
 
 
 @compiled
@@ -102,7 +135,7 @@ def test_exponential_is_accurate_over_the_whole_range():
 def test_weights_are_not_built(monkeypatch):
     """The matrix of a long sequence would be 64 MB; the whole computation stays far below it."""
     q = np.random.default_rng(0).standard_normal((1, 4096, n)).astype(np.float32)
-    if not attention.applies(q, q, q):
+    if not attention.applies(q, q, q, 0.1):
         pytest.skip("the NumPy twin builds the matrix")
     attention.attention(q[:, :8], q, q, scale=0.1)
     tracemalloc.start()

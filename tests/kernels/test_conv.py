@@ -251,7 +251,7 @@ def test_the_workspace_is_bounded():
     (dict(padding=((1, 1),)), ArgError, "padding"),
     (dict(groups=0), ArgError, "groups"),
     (dict(groups=2), ShapeError, "groups=2"),
-    (dict(algo="fft"), ArgError, "algo is 'fft', expected one of auto, direct, winograd, im2col"),
+    (dict(algo="fft"), ArgError, "algo is 'fft', expected one of auto, direct, winograd, grouped, im2col"),
     (dict(dilation=3), ShapeError, r"output size is \(-1, 0\)"),
 ])
 def test_bad_settings_are_refused(change, error, words):

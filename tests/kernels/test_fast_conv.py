@@ -208,6 +208,13 @@ def test_boxes_of_a_plan_cover_every_output_once(case):
         assert (hits == 1).all()
 
 
+@pytest.mark.parametrize("algo", ["direct", "im2col"])
+def test_an_impossible_size_fails_at_once(algo):
+    """It did not: the plan of so many rows was made before their memory was asked for."""
+    with pytest.raises((ValueError, MemoryError)):
+        K.conv2d(np.ones((1, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32), padding=2**30, algo=algo)
+
+
 def test_the_rule_follows_shape_and_precision():
     def method(C, O, H, kernel=(3, 3), N=8, stride=(1, 1), dilation=(1, 1), groups=1, dtype=np.float32, **how):
         before = dilation[0] * (kernel[0] // 2)
@@ -217,12 +224,15 @@ def test_the_rule_follows_shape_and_precision():
         return choose.choose("conv2d", geometry, (N, C, H, H), O, np.dtype(dtype), **how)
 
     assert method(64, 64, 56, dtype=np.float64) is choose.matrix
-    assert method(64, 64, 56, groups=64) is choose.depthwise
+    assert method(64, 64, 56, groups=64, dtype=np.float64) is choose.depthwise
+    assert method(64, 128, 56, groups=64) is choose.depthwise
     if launch.compiler_runs():
         assert method(64, 64, 56) == winograd.ByTiles(4) == method(256, 256, 65, N=1, dilation=(2, 2))
         assert method(64, 64, 56, precision="high") == winograd.ByTiles(2)
         assert method(64, 256, 56, kernel=(1, 1)) is choose.matrix
         assert method(3, 64, 224, kernel=(7, 7), stride=(2, 2)) is choose.direct
+        assert method(64, 64, 56, groups=64) is choose.grouped is method(64, 64, 56, groups=16)
+        assert method(64, 64, 56, groups=2) is choose.direct is method(64, 32, 56, groups=16)
         assert method(512, 512, 7, N=1) is choose.direct                    # the filter is most of the work ...
         assert method(512, 512, 7, N=1, kept=True) == winograd.ByTiles(2)   # ... unless it is prepared already
     assert method(64, 64, 56, algo="direct") is choose.direct

@@ -3,7 +3,9 @@
 Proved here: maximum and mean equal their definition as loops over windows, with ceil_mode,
 dilation, asymmetric padding and adaptive grids; first-index ties, NaN and -inf (D10, L9); window
 rules (D9, L7); divisors (L8); gather and scatter are adjoint, the mean has the right adjoint;
-layouts are kept.
+layouts are kept; taps name the pixel of the window, in a byte where that fits, and bad ones are
+refused or harmless (M6); twins agree, nothing is written outside (guard bands); bytes do not depend
+on the number of threads.
 """
 
 import itertools
@@ -13,7 +15,7 @@ import pytest
 
 from minicv import kernels as K
 from minicv.errors import ArgError, DTypeError, ShapeError
-from minicv.kernels import pool_loops
+from minicv.kernels import launch, pool, pool_loops, threads
 from minicv.kernels.windows import output_size
 
 pytestmark = pytest.mark.ch2
@@ -213,28 +215,131 @@ def test_many_channels_scatter_in_blocks():
     assert gx.sum() == pytest.approx(y.sum()) and np.array_equal(K.pool_gather(gx, where), y)
 
 
+TAPS = [  # the last one has windows of 300 pixels, whose numbers need two bytes
+    *CASES, *DILATED, (5, 8, dict(size=(1, 2), stride=(3, 3))), (17, 31, dict(size=(15, 20), stride=(2, 11)))]
+
+
+@pytest.mark.parametrize("layout", [channels_last, np.array])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_twins_agree_with_the_loops(dtype):
-    x = channels_last(image(7, 8).astype(dtype)).transpose(0, 2, 3, 1)
-    rows, columns = K.adaptive_bounds(7, 4), K.adaptive_bounds(8, 5)
-    outputs = []
-    for kernel in (pool_loops.max_windows, pool_loops.max_windows.twin):
-        y, where = np.empty((2, 4, 5, 3), dtype), np.empty((2, 4, 5, 3), np.int32)
-        kernel(*(8,) * (kernel is pool_loops.max_windows), x, rows, columns, (2, 1), y, where)
-        outputs.append((y, where))
-    assert all(np.array_equal(a, b) for a, b in zip(*outputs))
-    y, where = outputs[0]
-    for kernel, count, args, shape in (
-            (pool_loops.sum_windows, 8, (x, rows, columns), y.shape),
-            (pool_loops.gather_positions, 8, (x, where), y.shape)):
-        a, b = np.empty(shape, dtype), np.empty(shape, dtype)
-        kernel(count, *args, a)
-        kernel.twin(*args, b)
-        np.testing.assert_allclose(a, b, rtol=1e-6 if dtype == np.float32 else 1e-14)
+@pytest.mark.parametrize("case", TAPS, ids=str)
+def test_taps_name_the_pixel_of_the_window(case, dtype, layout):
+    """The tap of a maximum is p Q + q, in one byte where it fits; select reads it, and input adds it up."""
+    H, W, settings = case
+    x = layout(image(H, W).astype(dtype))
+    y, tap = pool.max_pool_taps(x, **settings)
+    (P, Q), rows, columns = settings["size"], *windows_of(x, **settings)
+    assert tap.dtype == (np.uint8 if P * Q <= 255 else np.uint16) and K.is_channels_last(tap)
+    other, g = layout(image(H, W, seed=1).astype(dtype)), layout(image(*y.shape[2:], seed=2).astype(dtype))
+    selected, expected = np.empty(y.shape, dtype), np.zeros(x.shape)
+    for n, c, i, j in np.ndindex(y.shape):
+        p, q = divmod(int(tap[n, c, i, j]), Q)
+        h, w = rows[i][p], columns[j][q]
+        assert x[n, c, h, w] == y[n, c, i, j]
+        selected[n, c, i, j] = other[n, c, h, w]
+        expected[n, c, h, w] += g[n, c, i, j]
+    assert np.array_equal(pool.max_pool_select(other, tap, **settings), selected)
+    gx = pool.max_pool_input(g, tap, input_size=(H, W), **settings)
+    np.testing.assert_allclose(gx, expected, atol=1e-5 if dtype == np.float32 else 1e-14)
+    assert gx.dtype == dtype and K.is_channels_last(gx) == K.is_channels_last(g)
+    assert np.array_equal(pool.tap_positions(tap, (H, W), **settings), K.max_pool(x, **settings)[1])
+
+
+def test_a_tap_that_is_no_pixel_counts_nowhere():
+    """M6: taps are compared, never used as addresses."""
+    settings = dict(size=3, stride=2, padding=1)
+    x, tap = channels_last(image(4, 4)), np.zeros((2, 3, 2, 2), np.uint8)        # row and column -1 of window (0, 0)
+    y = pool.max_pool_select(x, tap, **settings)
+    assert not y[:, :, 0].any() and not y[:, :, :, 0].any() and np.array_equal(y[:, :, 1, 1], x[:, :, 1, 1])
+    tap[...] = 200
+    assert not pool.max_pool_select(x, tap, **settings).any()
+    assert not pool.max_pool_input(y, tap, input_size=4, **settings).any()
+
+
+@pytest.mark.parametrize("tap, error, words", [
+    (np.full((1, 1, 2, 2), 4), ArgError, r"tap is in \[4, 4\], expected numbers in \[0, 4\)"),
+    (np.full((1, 1, 2, 2), -1), ArgError, r"tap is in \[-1, -1\]"),
+    (np.zeros((1, 1, 2, 2)), DTypeError, r"tap is float64 \(1, 1, 2, 2\), expected integers"),
+    (np.zeros((1, 2, 2, 2), int), ShapeError, r"tap is int64 \(1, 2, 2, 2\), expected integers \(1, 1, 2, 2\)"),
+])
+def test_bad_taps_are_refused(tap, error, words):
+    x, g = np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 2, 2))
+    with pytest.raises(error, match="max_pool_select: " + words):
+        pool.max_pool_select(x, tap, size=2)
+    with pytest.raises(error, match="max_pool_input: " + words):
+        pool.max_pool_input(g, tap, input_size=4, size=2)
+
+
+def guarded(shape, dtype):
+    """An array between two bands that nobody may touch: (array, whole)."""
+    n = int(np.prod(shape))
+    whole = np.full(n + 128, 77, dtype)
+    return whole[64:64 + n].reshape(shape), whole
+
+
+def filled(kernel, count, args, outputs):
+    """Results of a kernel and of its twin in arrays between guard bands, which must stay as they are."""
+    results = []
+    for function, first in ((kernel, (count,)), (kernel.twin, ())):
+        made = [guarded(*output) for output in outputs]
+        function(*first, *args, *(a for a, _ in made))
+        for a, whole in made:
+            assert (whole[:64] == 77).all() and (whole[64 + a.size:] == 77).all()
+        results.append([a for a, _ in made])
+    return results
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 37])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", TAPS, ids=str)
+def test_twins_agree_with_the_loops_and_nothing_is_written_outside(case, dtype, channels):
+    H, W, settings = case
+    x = np.random.default_rng(0).standard_normal((2, H, W, channels)).astype(dtype)
+    x.flat[::7] = np.nan
+    settings = dict(stride=None, padding=0, ceil_mode=False, dilation=(1, 1)) | settings
+    axes = pool._sliding("f", (H, W), **settings)
+    *entries, taps = pool._entries(axes)
+    grid = [len(axis.pixels) for axis in axes]
+    (y, tap), (y_twin, tap_twin) = filled(pool_loops.max_windows, 2 * grid[0], (x, *entries, taps), [
+        ((2, *grid, channels), dtype), ((2, *grid, channels), taps.dtype)])
+    assert np.array_equal(y, y_twin, equal_nan=True) and np.array_equal(tap, tap_twin)
+    (z,), (z_twin,) = filled(pool_loops.select_taps, 2 * grid[0], (x, *entries, taps, tap), [(y.shape, dtype)])
+    assert np.array_equal(z, y, equal_nan=True) and np.array_equal(z_twin, y, equal_nan=True)
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    (gx,), (gx_twin,) = filled(pool_loops.collect_taps, 2 * H, (g, tap, *pool._entries(axes, adjoint=True)), [
+        (x.shape, dtype)])
+    np.testing.assert_allclose(gx, gx_twin, atol=1e-5 if dtype == np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_twins_of_the_loops_of_positions(dtype):
+    x = image(7, 8).astype(dtype).transpose(0, 2, 3, 1).copy()
+    where = np.random.default_rng(0).integers(0, 56, (2, 4, 5, 3), np.int32)
+    (y,), (y_twin,) = filled(pool_loops.gather_positions, 8, (x, where), [(where.shape, dtype)])
+    assert np.array_equal(y, y_twin)
     a, b = np.empty(x.shape, dtype), np.empty(x.shape, dtype)
     pool_loops.scatter_positions(4, y, where, a, 2)
     pool_loops.scatter_positions.twin(y, where, b, 2)
     np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_number_of_threads_does_not_change_a_byte(dtype, monkeypatch):
+    """T2, N5."""
+    x = channels_last(image(9, 11).astype(dtype))
+    settings = dict(size=3, stride=2, padding=1)
+
+    def compute():
+        y, tap = pool.max_pool_taps(x, **settings)
+        return [y, tap, pool.max_pool_input(y, tap, input_size=(9, 11), **settings),
+                pool.max_pool_select(x, tap, **settings), K.adaptive_avg_pool(x, (4, 5)), K.avg_pool(x, size=2),
+                K.adaptive_avg_pool_input(y, input_size=(9, 11))]
+
+    monkeypatch.setattr(threads, "_chosen", 1)
+    expected = [a.tobytes() for a in compute()]
+    monkeypatch.setattr(launch, "SERIAL_ELEMENTS", 1)
+    for n in (2, 3, 7):
+        monkeypatch.setattr(threads, "_chosen", n)
+        assert [a.tobytes() for a in compute()] == expected
 
 
 @pytest.mark.parametrize("layout", [channels_last, np.array])

@@ -3,7 +3,8 @@
 Proved here: resize equals its definition at every pixel for three modes, with clamped borders and
 size-1 axes (L19), keeps constants and layouts, is the identity at equal size, and has the right
 adjoint; grid sampling equals its definition, its gradients equal adjoint and differences, samples
-outside are zero or the edge, NaN and huge positions are safe (M10); twins agree.
+outside are zero or the edge, NaN and huge positions are safe (M10); twins agree, nothing is written
+outside (guard bands), bytes do not depend on the number of threads.
 """
 
 import math
@@ -13,7 +14,7 @@ import pytest
 
 from minicv import kernels as K
 from minicv.errors import ArgError, DTypeError, ShapeError
-from minicv.kernels import resample, taps
+from minicv.kernels import launch, resample, rows, rows_loops, taps, threads
 
 pytestmark = pytest.mark.ch5
 SETTINGS = [("nearest", False), ("bilinear", False), ("bilinear", True), ("bicubic", False),
@@ -88,15 +89,102 @@ def test_nearest_repeats_pixels():
     assert np.array_equal(K.resize(x, (4, 9), mode="nearest"), x.repeat(2, 2).repeat(3, 3))
 
 
-def test_twin_of_the_row_operator():
-    x = np.random.default_rng(0).standard_normal((3, 5, 2))
-    rows = resample.resize_rows(5, 7, "bicubic")
-    for operator, size in ((rows, 7), (resample.transposed(rows, 5), 5)):
-        a, b = np.empty((3, size, 2)), np.empty((3, size, 2))
-        source = x if size == 7 else np.random.default_rng(1).standard_normal((3, 7, 2))
-        resample.weighted_rows(3 * size, source, *operator, a)
-        resample.weighted_rows.twin(source, *operator, b)
-        np.testing.assert_allclose(a, b, atol=1e-14)
+def dense(matrix, length):
+    """Rows written out, entry by entry."""
+    out = np.zeros((len(matrix.start) - 1, length))
+    for i, (first, last) in enumerate(zip(matrix.start, matrix.start[1:])):
+        for e in range(first, last):
+            out[i, matrix.index[e]] += matrix.weight[e]
+    return out
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 37])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_twins_of_the_separable_loops_with_guard_bands(mode, dtype, channels):
+    """Forward and adjoint against matrices written out; averages of float32 images are rounded once."""
+    rng = np.random.default_rng(0)
+    for adjoint in (False, True):
+        x = rng.standard_normal((2, 5, 9, channels)).astype(dtype)
+        axes = ((7, 5), (4, 9)) if adjoint else ((5, 7), (9, 4))
+        R, C = (resample.resize_rows(*axis, mode) for axis in axes)
+        R, C = (r._replace(weight=r.weight.astype(dtype)) for r in (R, C))
+        if adjoint:
+            R, C = rows.transposed(R, 7), rows.transposed(C, 4)
+        whole = np.full(2 * 7 * 4 * channels + 128, 77, dtype)
+        y, twin = whole[64:-64].reshape(2, 7, 4, channels), np.empty((2, 7, 4, channels), dtype)
+        rows_loops.combine_rows(14, x, *R, *C, y)
+        rows_loops.combine_rows.twin(x, *R, *C, twin)
+        np.testing.assert_allclose(y, twin, atol=1e-14 if dtype == np.float64 else 1e-6)
+        expected = np.einsum("ih,nhwk,jw->nijk", dense(R, 5), x, dense(C, 9))
+        np.testing.assert_allclose(y, expected, atol=1e-13 if dtype == np.float64 else 1e-6)
+        assert (whole[:64] == 77).all() and (whole[-64:] == 77).all()
+        R, C = (r._replace(weight=r.weight.astype(np.float64)) for r in (R, C))
+        scales = rng.standard_normal(7), rng.standard_normal(4)
+        rows_loops.average_rows(14, x, *R, *C, *scales, y)
+        rows_loops.average_rows.twin(x, *R, *C, *scales, twin)
+        np.testing.assert_allclose(y, twin, atol=1e-14, rtol=1e-14 if dtype == np.float64 else 1e-7)
+        assert (whole[:64] == 77).all() and (whole[-64:] == 77).all()
+    if mode == "nearest":
+        h, w = rng.integers(0, 5, 7), rng.integers(0, 9, 4)
+        rows_loops.pick_pixels(14, x, h, w, y)
+        rows_loops.pick_pixels.twin(x, h, w, twin)
+        assert np.array_equal(y, x[:, h[:, None], w]) and np.array_equal(y, twin)
+        assert (whole[:64] == 77).all() and (whole[-64:] == 77).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 37])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_averages_of_at_most_two_by_two_pixels(dtype, channels):
+    """0, 1 or 2 entries per row, against the twin and the general loop; infinity stays in its place."""
+    rng = np.random.default_rng(0)
+    inside = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [1, 1]], bool)
+    R, C = (rows.rows_where(inside, rng.integers(0, n, (5, 2)), rng.standard_normal((5, 2))) for n in (6, 7))
+    x = rng.standard_normal((3, 6, 7, channels)).astype(dtype)
+    scales = rng.standard_normal(5), rng.standard_normal(5)
+    whole = np.full(3 * 25 * channels + 128, 77, dtype)
+    y, twin, general = whole[64:-64].reshape(3, 5, 5, channels), *np.empty((2, 3, 5, 5, channels), dtype)
+    rows_loops.average_pixels(15, x, *R, *C, *scales, y)
+    rows_loops.average_pixels.twin(x, *R, *C, *scales, twin)
+    rows_loops.average_rows(15, x, *R, *C, *scales, general)
+    for other in (twin, general):
+        np.testing.assert_allclose(y, other, atol=1e-14 if dtype == np.float64 else 1e-6)
+    assert (whole[:64] == 77).all() and (whole[-64:] == 77).all()
+    x[:, 0, 0] = np.inf
+    R, C = (rows.rows_where(np.ones((2, 1), bool), np.array([[0], [1]]), 1.0) for _ in range(2))
+    y = np.empty((3, 2, 2, channels), dtype)
+    rows_loops.average_pixels(6, x, *R, *C, np.ones(2), np.ones(2), y)
+    assert np.array_equal(y, x[:, :2, :2])
+
+
+def test_rows_without_entries_and_long_rows():
+    """An output that reads nothing is 0; sums of 0 to 7 entries."""
+    inside = np.arange(7) < np.arange(8)[:, None]
+    R = rows.rows_where(inside, np.arange(7), np.random.default_rng(0).standard_normal((8, 7)))
+    assert np.array_equal(np.diff(R.start), np.arange(8))
+    x = np.random.default_rng(1).standard_normal((2, 3, 7, 7))
+    y = rows.combine(x, R, R)
+    np.testing.assert_allclose(y, dense(R, 7) @ x @ dense(R, 7).T, atol=1e-13)
+    back = rows.transposed(R, 7)
+    assert np.array_equal(dense(back, 8), dense(R, 7).T)
+    assert np.array_equal(rows.row_numbers(R), np.repeat(np.arange(8), np.arange(8)))
+
+
+@pytest.mark.parametrize("mode, corners", SETTINGS)
+def test_the_number_of_threads_does_not_change_a_byte(mode, corners, monkeypatch):
+    """T2, N5."""
+    x = channels_last(np.random.default_rng(0).standard_normal((2, 19, 9, 11)).astype(np.float32))
+
+    def compute():
+        y = K.resize(x, (13, 17), mode=mode, align_corners=corners)
+        return [y.tobytes(), K.resize_input(y, (9, 11), mode=mode, align_corners=corners).tobytes()]
+
+    monkeypatch.setattr(threads, "_chosen", 1)
+    expected = compute()
+    monkeypatch.setattr(launch, "SERIAL_ELEMENTS", 1)
+    for n in (2, 3, 7):
+        monkeypatch.setattr(threads, "_chosen", n)
+        assert compute() == expected
 
 
 def test_an_empty_batch_and_bad_settings():

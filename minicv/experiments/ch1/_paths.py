@@ -3,17 +3,11 @@
 import numpy as np
 
 from ...optim import below, canyon, descend
-from ...plot import figure_style, plot_contours, plot_curves, plot_path
-from .. import Target
+from ...plot import plot_contours, plot_curves, plot_path
+from ..parts import panels
 
 CANYON = canyon(50)
 START = (10.0, 1.0)
-
-
-def exact(values):
-    """Targets for numbers that follow from mathematics: {metric: value} or {metric: (value, tolerance)}."""
-    return [Target(name, "~", value[0], tag="E", tol=value[1]) if isinstance(value, tuple)
-            else Target(name, "==", value, tag="E") for name, value in values.items()]
 
 
 def reach(value, landscape, update, start=START, steps=5000, **options):
@@ -25,15 +19,6 @@ def steps_to(value, landscape, update, start=START, **options):
     """Number of steps until the function is below `value`; NaN when it never is."""
     run = reach(value, landscape, update, start, **options)
     return run.steps if run.converged else np.nan
-
-
-def panels(count, size=(5.0, 3.8), **options):
-    """A figure with `count` panels in a row, in the project's style."""
-    import matplotlib.pyplot as plt
-
-    with figure_style():
-        figure, axes = plt.subplots(1, count, figsize=(size[0] * count, size[1]), squeeze=False, **options)
-    return figure, axes[0]
 
 
 def draw_paths(ax, landscape, runs, xlim, ylim, *, log=True, title=""):

@@ -5,8 +5,8 @@ import numpy as np
 from ...nn import Conv2d, Embedding, LayerNorm, Linear, Module, MultiHeadAttention, Parameter
 from ...optim import AdamW, adam_l2_update, adamw_update, decay_groups, momentum_update, sgd_update
 from .. import Report, Target, experiment
+from ..parts import exact, panels
 from ._errata import departures
-from ._paths import exact, panels
 
 NOTEBOOK = "notebooks/12_adaptive.py"
 SCALES = (10.0, 0.1)                                               # standard deviations of the two gradients

@@ -15,8 +15,9 @@ from ...optim import (
     two_basins,
 )
 from .. import Report, Target, experiment
+from ..parts import exact, panels
 from ._errata import departures
-from ._paths import CANYON, START, compare, draw_paths, exact, panels, reach, steps_to
+from ._paths import CANYON, START, compare, draw_paths, reach, steps_to
 
 NOTEBOOK = "notebooks/12_adaptive.py"
 RACE = {"SGD": (sgd_update, 0.02), "AdaGrad": (adagrad_update, 0.5), "RMSProp": (rmsprop_update, 0.1),

@@ -17,7 +17,8 @@ from ...optim import (
 )
 from ...plot import plot_contours
 from .. import Report, Target, experiment
-from ._paths import CANYON, compare, exact, panels, reach
+from ..parts import exact, panels
+from ._paths import CANYON, compare, reach
 
 ALL = (sphere(), canyon(50), canyon(50, angle=30), saddle(), two_basins(), rosenbrock())
 

@@ -19,8 +19,9 @@ from ...optim import (
 )
 from ...plot import PALETTE
 from .. import Report, Target, experiment
+from ..parts import exact, panels
 from ._errata import departures
-from ._paths import CANYON, START, compare, draw_line, draw_paths, exact, panels, reach, steps_to
+from ._paths import CANYON, START, compare, draw_line, draw_paths, reach, steps_to
 
 NOTEBOOK = "notebooks/11_momentum.py"
 SPHERE_START = (10.0, 5.0)

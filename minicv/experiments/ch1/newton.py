@@ -8,8 +8,9 @@ from ...autograd import Tensor
 from ...optim import Parabola, descend, hessian_bytes, newton, newton_1d, newton_update, rosenbrock, sgd_update
 from ...plot import plot_curves
 from .. import Report, Target, experiment
+from ..parts import exact, panels
 from ._errata import departures
-from ._paths import CANYON, START, draw_paths, exact, panels
+from ._paths import CANYON, START, draw_paths
 
 PAPER = "Nocedal & Wright 2006, Numerical Optimization, section 3.3"
 RESNET_18 = 11_689_512                                     # parameters

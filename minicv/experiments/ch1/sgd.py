@@ -8,8 +8,9 @@ from ...nn import Linear, cross_entropy
 from ...optim import SGD, best_lr, descend, lr_bound, minibatches, saddle, sgd_update, sphere, train_epoch, two_basins
 from ...plot import plot_curves, show_images
 from .. import Report, Target, experiment
+from ..parts import exact, panels
 from ._errata import departures
-from ._paths import CANYON, START, draw_line, draw_paths, exact, panels, reach, steps_to
+from ._paths import CANYON, START, draw_line, draw_paths, reach, steps_to
 
 PAPER = "Robbins & Monro 1951, A Stochastic Approximation Method"
 SPHERE_START = (10.0, 5.0)

@@ -45,6 +45,10 @@ ERRATA = {
         "the targets i = N - O ... N are padding",
         "the padding of O objects to N targets is i = O + 1 ... N; a rectangular assignment needs no padding at all",
         "hungarian-matching"),
+    "E4.38": Erratum(
+        "regions are compared by colour, texture and size",
+        "there is a fourth term, fill: how much of the box around both regions is neither of them, so that a region "
+        "joins what lies in its holes and bays", "selective-search"),
 }
 
 

@@ -15,7 +15,8 @@ KINDS = (("1 - IoU, mean", {"distance": "iou"}), ("1 - IoU, median", {"distance"
 
 
 @experiment(
-    "kmeans-anchors", title="Anchors by k-means", chapter="4.3", module="minicv/ensembles/kmeans.py",
+    "kmeans-anchors", title="Anchors by k-means", chapter="4.3",
+    notebook="notebooks/42_proposals.py", module="minicv/ensembles/kmeans.py",
     paper="Redmon & Farhadi 2017, YOLO9000, section 2, dimension clusters",
     equations="d(box, centroid) = 1 - IoU of the two sizes with one centre",
     shows="With Euclidean distances large boxes take all anchors; with 1 - IoU small ones get their share.",

@@ -15,16 +15,17 @@ from ...ensembles import (
 )
 from ...plot import plot_curves, plot_regions, plot_stump, plot_weights
 from .. import Report, Target, experiment
-from ..ch1._paths import exact, panels
+from ..parts import exact, panels
 from ._errata import departures
 
+NOTEBOOK = "notebooks/41_viola_jones.py"
 MAILS = {"class_names": ["ham", "spam"]}
 MAIL_LIMITS = {"xlim": (-2, 21), "ylim": (17, 40.5)}
 LIMITS = (-1.7, 2.7), (-1.2, 1.7)
 
 
 @experiment(
-    "decision-stump", title="Decision stump", chapter="4.2", module="minicv/ensembles/stump.py",
+    "decision-stump", title="Decision stump", chapter="4.2", notebook=NOTEBOOK, module="minicv/ensembles/stump.py",
     paper="Ai & Langley 1992, Induction of One-Level Decision Trees; Viola & Jones 2001",
     equations="h(x) = s if x_f > t else -s; error(s = +1) = W_neg + sum of w y over x_f <= t",
     shows="Features are sorted once; one pass then finds the best threshold for any weights, as good as trying all.",
@@ -102,7 +103,7 @@ def _one_stump(points, labels):
 
 
 @experiment(
-    "adaboost", title="AdaBoost", chapter="4.2", module="minicv/ensembles/adaboost.py",
+    "adaboost", title="AdaBoost", chapter="4.2", notebook=NOTEBOOK, module="minicv/ensembles/adaboost.py",
     paper="Freund & Schapire 1997, A Decision-Theoretic Generalization of On-Line Learning; Zhu et al. 2009 (SAMME)",
     equations="eps = sum of w over errors; beta = (1 - eps)/eps; w <- w beta at errors; F = sum ln(beta) WL",
     shows="Each stump is trained on what the earlier ones got wrong; the training error stays below a falling bound.",

@@ -24,11 +24,12 @@ from ..parts import exact, panels, refused
 from ._boxes import BAD, random_boxes, scene
 from ._errata import departures
 
+NOTEBOOK = "notebooks/40_metrics.py"
 FORMATS = ("xyxy", "xywh", "cxcywh")
 
 
 @experiment(
-    "box-ops", title="Boxes and their formats", chapter="4.1", module="minicv/geometry/boxes.py",
+    "box-ops", title="Boxes and their formats", chapter="4.1", notebook=NOTEBOOK, module="minicv/geometry/boxes.py",
     paper="Everingham et al. 2010, The Pascal VOC challenge", equations="w = x2 - x1, cx = (x1 + x2) / 2",
     shows="Corners, corner and size, centre and size: the same box; what happens to a box when its image is mirrored.",
     targets=[Target("worst_round_trip", "<=", 1e-12, tag="E"),
@@ -70,7 +71,7 @@ def _mirrored():
 
 
 @experiment(
-    "iou", title="Intersection over union", chapter="4.1", module="minicv/geometry/overlap.py",
+    "iou", title="Intersection over union", chapter="4.1", notebook=NOTEBOOK, module="minicv/geometry/overlap.py",
     paper="Jaccard 1901; Rezatofighi et al. 2019, Generalized intersection over union",
     equations="IoU = |a and b| / (|a| + |b| - |a and b|); GIoU = IoU - |hull minus union| / |hull|",
     shows="IoU is the share of common pixels; it falls fast with a shift and is 0 for all distant boxes, unlike GIoU.",

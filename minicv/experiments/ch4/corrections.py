@@ -12,9 +12,11 @@ from ..parts import exact, panels, refused
 from ._boxes import random_boxes
 from ._errata import departures
 
+NOTEBOOK = "notebooks/42_proposals.py"
+
 
 @experiment(
-    "bbox-codec", title="Corrections of boxes", chapter="4.3", module="minicv/geometry/codec.py",
+    "bbox-codec", title="Corrections of boxes", chapter="4.3", notebook=NOTEBOOK, module="minicv/geometry/codec.py",
     paper="Girshick et al. 2014, Rich feature hierarchies, appendix C, equations 6-9",
     equations="dx = (x - xa) / wa, dy = (y - ya) / ha, dw = ln(w / wa), dh = ln(h / ha)",
     shows="Relative corrections have the same spread for small and large objects; differences in pixels do not.",
@@ -71,7 +73,7 @@ def _spread_figure(pixels, relative):
 
 
 @experiment(
-    "smooth-l1", title="Smooth L1 and Huber loss", chapter="4.3", module="minicv/nn/losses.py",
+    "smooth-l1", title="Smooth L1 and Huber loss", chapter="4.3", notebook=NOTEBOOK, module="minicv/nn/losses.py",
     paper="Huber 1964, Robust estimation of a location parameter; Girshick 2015, Fast R-CNN, equation 3",
     equations="a^2 / (2 beta) where |a| < beta, else |a| - beta / 2; Huber_delta = delta * smooth L1 with beta = delta",
     shows="Quadratic near zero, linear far away: the gradient is bounded, so outliers cannot bend the fit.",

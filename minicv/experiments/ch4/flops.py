@@ -13,7 +13,8 @@ CHANNELS = (96, 256, 384, 384, 256)
 
 
 @experiment(
-    "flops-counter", title="Operations of a network", chapter="4.3", module="minicv/nn/cost.py",
+    "flops-counter", title="Operations of a network", chapter="4.3",
+    notebook="notebooks/42_proposals.py", module="minicv/nn/cost.py",
     paper="Girshick 2015, Fast R-CNN; Krizhevsky, Sutskever & Hinton 2012",
     equations="MACs of a convolution = O I J C P Q / groups, of a linear layer = inputs * outputs; 2 MACs + biases",
     shows="From 8 proposals on one pass over the whole image is cheaper; then the linear layers are the bottleneck.",

@@ -17,7 +17,8 @@ EXAMPLE = np.array([[0.2, 0.9], [0.3, 0.1], [0.4, 0.8]])           # predictions
 
 
 @experiment(
-    "hungarian-matching", title="Bipartite matching", chapter="4.3", module="minicv/matching/hungarian.py",
+    "hungarian-matching", title="Bipartite matching", chapter="4.3",
+    notebook="notebooks/42_proposals.py", module="minicv/matching/hungarian.py",
     paper="Kuhn 1955, The Hungarian method; Jonker & Volgenant 1987; Carion et al. 2020, End-to-end object detection",
     equations="s* = argmin over one-to-one s of the sum of cost[i, s(i)]",
     shows="The best of all permutations, without trying them; taking the cheapest pair first can be far from it.",

@@ -12,8 +12,9 @@ from ...metrics import (
     precision_recall,
     step_table,
 )
-from ...plot import figure_style, plot_precision_recall, show_boxes, show_image
+from ...plot import plot_precision_recall, show_boxes, show_image
 from .. import Report, Target, experiment
+from ..parts import panels
 from ._errata import departures
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -55,6 +56,7 @@ def simulate(scene, rng, *, jitter=0.0, missed=0.1, extra=1.0):
 
 @experiment(
     "det-metrics", title="Precision, recall and average precision", chapter="4.1",
+    notebook="notebooks/40_metrics.py",
     module="minicv/metrics/detection.py",
     paper="Everingham et al. 2010, The Pascal Visual Object Classes Challenge; Lin et al. 2014, Microsoft COCO",
     equations="precision = TP / (TP + FP), recall = TP / objects, AP = area under their curve",
@@ -135,17 +137,9 @@ def _against_definition(predictions, targets, scores, progress):
 # Figures --------------------------------------------------------------------------------------------------
 
 
-def _panels(count, size=(4.2, 3.6)):
-    import matplotlib.pyplot as plt
-
-    with figure_style():
-        figure, axes = plt.subplots(1, count, figsize=(size[0] * count, size[1]), squeeze=False)
-    return figure, axes[0]
-
-
 def _curve_figure(example):
     curve = evaluate_detections(*example, num_classes=1).curves[0]
-    figure, axes = _panels(3)
+    figure, axes = panels(3, (4.2, 3.6))
     for ax, name in zip(axes, ("interp-all", "11pt", "101pt"), strict=True):
         plot_precision_recall(curve.precision, curve.recall, interpolation=name, ax=ax)
     return figure
@@ -159,7 +153,7 @@ def _situations_figure(scene):
     wrong = free[np.argsort(box_iou(free, boxes).max(axis=1), kind="stable")[:4]]
     situations = {"cautious": boxes[:1], "complete": boxes, "eager": np.concatenate([boxes, wrong]),
                   "lost": np.concatenate([boxes[:1], wrong])}
-    figure, axes = _panels(4, size=(3.0, 3.6))
+    figure, axes = panels(4, size=(3.0, 3.6))
     target = [Targets(boxes, np.zeros(count, int))]
     for ax, (name, found) in zip(axes, situations.items(), strict=True):
         rows = Detections(found, np.zeros(len(found), int), np.ones(len(found)))
@@ -176,7 +170,7 @@ def _scene_figure(scenes, found, targets):
     curves = [_pooled(p, t) for p, t in zip(found, targets, strict=True)]
     value = [average_precision(c.precision, c.recall) if len(c.scores) > 3 else 9 for c in curves]
     i = int(np.argmin(np.abs(np.array(value) - 0.7)))
-    figure, (left, right) = _panels(2)
+    figure, (left, right) = panels(2, (4.2, 3.6))
     names = ("disc", "square", "triangle")
     show_image(scenes[i]["image"], ax=left)
     show_boxes(None, targets[i], names=names, ax=left)
@@ -193,7 +187,7 @@ def _pooled(prediction, target):
 
 
 def _threshold_figure(scores):
-    figure, (ax,) = _panels(1, size=(5.4, 3.8))
+    figure, (ax,) = panels(1, size=(5.4, 3.8))
     for jitter, s in scores.items():
         ax.plot(THRESHOLDS, np.nanmean(s.precision[..., 0, -1], axis=(1, 2)), marker="o", markersize=3,
                 label=f"{jitter:g} px: AP {s.figures[0]:.2f}")

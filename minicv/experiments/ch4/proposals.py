@@ -7,18 +7,12 @@ from ...detection.proposals import FAST, SINGLE, hierarchy, recall_curve, select
 from ...files import atomic_write
 from ...plot import plot_curves, show_boxes, show_image
 from ...plot.regions import merge_player, show_regions
-from ...plot.style import figure_style
 from .. import Report, Target, experiment
+from ..parts import panels
+from ._errata import departures
 
+NOTEBOOK = "notebooks/42_proposals.py"
 SCENES = {"smoke": 3, "fast": 60, "full": 300}
-
-
-def _panels(count, size):
-    import matplotlib.pyplot as plt
-
-    with figure_style():
-        figure, axes = plt.subplots(1, count, figsize=(size[0] * count, size[1]), squeeze=False)
-    return figure, axes[0]
 
 
 def _scenes(count, rng):
@@ -33,7 +27,7 @@ def _halves():
 
 
 @experiment(
-    "superpixels", title="Superpixels from a graph of pixels", chapter="4.3",
+    "superpixels", title="Superpixels from a graph of pixels", chapter="4.3", notebook=NOTEBOOK,
     paper="Felzenszwalb & Huttenlocher 2004, Efficient Graph-Based Image Segmentation",
     equations="join if w <= min(Int(A) + k / |A|, Int(B) + k / |B|)",
     module="minicv/detection/proposals/superpixels.py",
@@ -73,26 +67,27 @@ def _achievable(segments, masks):
 
 
 def _before_and_after(image, segments):
-    figure, (left, right) = _panels(2, (4.0, 4.2))
+    figure, (left, right) = panels(2, (4.0, 4.2))
     show_image(image, ax=left)
     show_regions(segments, image, title=f"{segments.max() + 1} superpixels", ax=right)
     return figure
 
 
 def _scales(image, sizes, min_size):
-    figure, axes = _panels(len(sizes), (2.7, 3.0))
+    figure, axes = panels(len(sizes), (2.7, 3.0))
     for ax, k in zip(axes, sizes, strict=True):
         show_regions(superpixels(image, k=k, min_size=min_size), image, title=f"k = {k:g}", ax=ax)
     return figure
 
 
 @experiment(
-    "selective-search", title="Selective search", chapter="4.3",
+    "selective-search", title="Selective search", chapter="4.3", notebook=NOTEBOOK,
     paper="Uijlings et al. 2013, Selective Search for Object Recognition",
     equations="1-6: s = colour + texture + size + fill; value = u i", tour=2,
     module="minicv/detection/proposals/selective_search.py",
     shows="Similar neighbours join until one region is left; the boxes of all regions hold nearly every object.",
-    departures="Texture from steered Gaussian derivatives; RGB, Lab, HSV, rgI, hue and intensity as colour spaces.",
+    departures=departures("E4.38") + " Texture from steered Gaussian derivatives; RGB, Lab, HSV, rgI, "
+               "hue and intensity as colour spaces.",
     targets=[Target("recall_at_200", ">=", 0.9), Target("superpixels_minus_merges", "==", 1, tag="E"),
              Target("last_region_error", "==", 0, tag="E")])
 def search(preset, rng, out, progress):
@@ -140,7 +135,7 @@ def _recall(curves):
 
 
 def _levels(image, tree, count=4):
-    figure, axes = _panels(count + 1, (2.6, 2.9))
+    figure, axes = panels(count + 1, (2.6, 2.9))
     show_image(image, title="image", ax=axes[0])
     most = len(tree.merges) + 1
     for ax, left in zip(axes[1:], np.geomspace(most, min(3, most), count).round().astype(int), strict=True):
@@ -152,7 +147,7 @@ def _photograph():
     image = portrait()[:, ::2, ::2]
     tree = hierarchy(image, SINGLE[0]._replace(k=200.0), min_size=60)
     joins = len(tree.merges)
-    figure, axes = _panels(4, (2.6, 3.3))
+    figure, axes = panels(4, (2.6, 3.3))
     for ax, left in zip(axes, (joins + 1, 40, 12, 4), strict=True):
         show_regions(tree.after(max(joins + 1 - left, 0)), image, title=f"{min(left, joins + 1)} regions", ax=ax)
     return figure
@@ -161,7 +156,7 @@ def _photograph():
 def _best(views, boxes):
     from ...kernels.overlap import pairwise_iou
 
-    figure, axes = _panels(len(views), (3.2, 3.5))
+    figure, axes = panels(len(views), (3.2, 3.5))
     for ax, view, proposed in zip(axes, views, boxes, strict=True):
         iou = pairwise_iou(proposed, view["boxes"])
         show_boxes(view["image"], view["boxes"], color="black", dashed=True, ax=ax)

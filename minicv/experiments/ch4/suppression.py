@@ -13,7 +13,8 @@ from ._errata import departures
 
 
 @experiment(
-    "nms", title="Non-maximum suppression", chapter="4.2", module="minicv/geometry/suppress.py",
+    "nms", title="Non-maximum suppression", chapter="4.2",
+    notebook="notebooks/41_viola_jones.py", module="minicv/geometry/suppress.py",
     paper="Rosenfeld & Thurston 1971; Girshick et al. 2014; Bodla et al. 2017",
     equations="take the best box, delete those of its class with IoU > threshold, repeat",
     shows="Many boxes around one object become one; two objects closer than the threshold become one as well.",

@@ -118,6 +118,22 @@ def scatter_loops(g, where, *, size):
     return x
 
 
+def select_loops(x, tap, *, size, **settings):
+    """Pixel by pixel; the settings of the samples have neither padding nor dilation."""
+    Q, stride = _pair(size)[1], _pair(settings.get("stride") or size)
+    y = np.zeros(tap.shape)
+    for n, c, i, j in np.ndindex(tap.shape):
+        p, q = divmod(int(tap[n, c, i, j]), Q)
+        y[n, c, i, j] = x[n, c, i * stride[0] + p, j * stride[1] + q]
+    return y
+
+
+def max_input_loops(g, tap, *, input_size, **settings):
+    """Adjoint by unit images."""
+    return _adjoint(lambda unit, **s: select_loops(np.broadcast_to(unit, (*g.shape[:2], *input_size)), tap, **s))(
+        g, input_size=input_size, **settings)
+
+
 # Samples ---------------------------------------------------------------------------------------------
 
 
@@ -195,6 +211,25 @@ def _scatter_samples(rng):
     return [Sample((rng.standard_normal(grid), where), {"size": size}) for grid, where, size in _positions(rng)]
 
 
+def _taps(rng):
+    """(size of the image, settings, taps)."""
+    extra = [((1, 2, 5, 7), {"size": (2, 3), "stride": 1}), ((2, 3, 6, 6), {"size": 3, "stride": 2}),
+             ((1, 4, 2, 2), {"size": 2}), ((3, 1, 4, 3), {"size": (1, 3)}), ((0, 2, 4, 4), {"size": 2})]
+    for x, settings in [*CASES[:3], *extra]:
+        size, stride = _pair(settings["size"]), _pair(settings.get("stride") or settings["size"])
+        grid = [(n - k) // s + 1 for n, k, s in zip(x[2:], size, stride, strict=True)]
+        yield x, settings, rng.integers(0, math.prod(size), (*x[:2], *grid))
+
+
+def _select_samples(rng):
+    return [Sample((rng.standard_normal(x), tap), settings, str(settings)) for x, settings, tap in _taps(rng)]
+
+
+def _max_input_samples(rng):
+    return [Sample((rng.standard_normal(tap.shape), tap), {"input_size": x[2:], **settings}, str(settings))
+            for x, settings, tap in _taps(rng)]
+
+
 def _global(rng):
     shapes = [(1, 1, 1, 1), (2, 3, 4, 4), (1, 2, 5, 3), (3, 1, 1, 4), (1, 4, 3, 1), (0, 2, 3, 3), (2, 2, 7, 7)]
     return [*(Sample((distinct(rng, s),)) for s in shapes),
@@ -268,6 +303,21 @@ def _where_errors(inputs, settings):
     return errors
 
 
+def _tap_errors(inputs, settings):
+    def errors():
+        a = np.zeros(inputs)
+        tap = np.zeros((1, 2, 2, 2), int)
+        return [
+            Bad((a, tap + 4), settings, ArgError, r"tap is in \[4, 4\], expected numbers in \[0, 4\)"),
+            Bad((a, tap - 1), settings, ArgError, r"tap is in \[-1, -1\]"),
+            Bad((a, tap == 0), settings, DTypeError, "tap is bool"),
+            Bad((a, tap[:, :1]), settings, ShapeError, "tap is int64"),
+            Bad((a[0], tap), settings, ShapeError, "3-D|4 axes"),
+            Bad((a.astype(int), tap), settings, DTypeError, "int64"),
+        ]
+    return errors
+
+
 def specs():
     """Specs of this family."""
     return [
@@ -280,6 +330,10 @@ def specs():
         OpSpec(p.adaptive_avg_pool2d_input, adaptive_avg_input_loops, _adaptive_input, _adaptive_adjoint_errors),
         OpSpec(p.global_max_pool, lambda x: x.max(axis=(2, 3)), _global, _image_errors),
         OpSpec(p.global_avg_pool, lambda x: x.sum(axis=(2, 3)) / math.prod(x.shape[2:]), _global, _image_errors),
+        OpSpec(p.max_pool2d_select, select_loops, _select_samples, _tap_errors((1, 2, 4, 4), {"size": 2}),
+               nan="selects"),
+        OpSpec(p.max_pool2d_input, max_input_loops, _max_input_samples,
+               _tap_errors((1, 2, 2, 2), {"size": 2, "input_size": (4, 4)})),
         OpSpec(p.pool_gather, gather_loops, _gather_samples, _where_errors((1, 2, 4, 4), {}), nan="selects"),
         OpSpec(p.pool_scatter, scatter_loops, _scatter_samples, _where_errors((1, 2, 2, 2), {"size": 4})),
         OpSpec(p.max_unpool2d, scatter_loops, _scatter_samples, _where_errors((1, 2, 2, 2), {"size": 4})),

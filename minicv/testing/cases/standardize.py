@@ -123,8 +123,14 @@ def _items_errors():
 
 
 def _block_samples(rng):
-    return [s._replace(inputs=(s.inputs[0], s.inputs[1].ravel(), s.inputs[2].ravel(), s.inputs[3]), settings={})
-            for s in _relu_samples(rng)[:2]]
+    """Batches of pictures, rows and single pixels, one channel and several, both memory layouts."""
+    samples = []
+    for shape in ((2, 3, 4, 2), (4, 1, 3, 3), (2, 5, 1, 3), (8, 3, 1, 1), (1, 2, 7, 3), (3, 4, 2, 1), (6, 4), (3, 2, 5)):
+        x, C = _two_sided(rng, shape), shape[1]
+        inputs = x, rng.uniform(1, 2, C), 0.2 * rng.uniform(-1, 1, C), 0.2 * rng.uniform(-1, 1, shape)
+        samples.append(Sample(inputs, {}, str(shape)))
+    x, weight, bias, residual = samples[0].inputs
+    return [*samples, Sample((channels_last(x), weight, bias, channels_last(residual)), {}, "channels last")]
 
 
 def specs():
