@@ -142,7 +142,7 @@ def test_files_can_be_read_in_one_sitting():
     assert not long, long
 
 
-def test_no_bare_except():
+def test_no_bare_except_E16():
     wrong = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in SOURCES
              for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
              if isinstance(node, ast.ExceptHandler) and node.type is None]

@@ -17,6 +17,13 @@ def check_index(name: str, i: int, length: int) -> None:
         raise IndexError(f"{name}: index {i} outside [0, {length})")
 
 
+def check_classes(name: str, labels, class_names) -> None:
+    """ArgError unless every label is a position in `class_names`; -1 would silently name the last class."""
+    labels = np.asarray(labels)
+    if labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(class_names)):
+        raise ArgError(f"{name}: labels is {labels.tolist()!r:.60}, expected integers in [0, {len(class_names)})")
+
+
 class ArrayDataset:
     """Arrays of equal length as a data set: sample i is ``{name: array[i]}``.
 

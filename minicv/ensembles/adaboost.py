@@ -13,12 +13,17 @@ Hastie 2009, Multi-class AdaBoost, algorithm 2, where WL is 1 for the predicted 
 for all others.
 """
 
+import math
+import numbers
+
 import numpy as np
 
 from ..errors import ArgError
-from .estimator import Classifier, check_integer, check_matrix, check_weights
+from .estimator import Classifier, check_integer, check_labels, check_matrix, check_weights
 from .stump import TIE, DecisionStump
 from .tree import DecisionTreeClassifier
+
+LARGEST_VOTE = 700                  # exp(700) is finite in float64
 
 
 class AdaBoostClassifier(Classifier):
@@ -78,8 +83,9 @@ class AdaBoostClassifier(Classifier):
         """
         rng = np.random.default_rng(self.rng)
         check_integer("AdaBoostClassifier.fit", "n_estimators", self.n_estimators, 1)
-        if not (np.isscalar(self.learning_rate) and 0 < self.learning_rate < np.inf):
-            raise ArgError(f"AdaBoostClassifier.fit: learning_rate is {self.learning_rate!r}, expected a number > 0")
+        rate = self.learning_rate
+        if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 < rate < np.inf:
+            raise ArgError(f"AdaBoostClassifier.fit: learning_rate is {rate!r}, expected a number > 0")
         X = check_matrix("AdaBoostClassifier.fit", "X", X)
         w = check_weights("AdaBoostClassifier.fit", sample_weight, len(X))
         code = self._labels("AdaBoostClassifier.fit", y, len(X))
@@ -103,7 +109,7 @@ class AdaBoostClassifier(Classifier):
                 return [(weak, 0.0, np.inf)]
             if eps >= chance - TIE:
                 break
-            beta = ((1 - eps) / eps * chance / (1 - chance)) ** self.learning_rate
+            beta = _power((1 - eps) / eps * chance / (1 - chance), self.learning_rate)
             w = reweigh(w, wrong, beta)
             rounds.append((weak, eps, beta))
         if not rounds:
@@ -157,10 +163,10 @@ class AdaBoostClassifier(Classifier):
         """The weights w (N,) before the first round and after each: what round j + 1 pays attention to."""
         X = self._input("staged_weights", X)
         w = check_weights("staged_weights", sample_weight, len(X))
-        w = w / w.sum()
+        y, w = check_labels("staged_weights", y, len(X)), w / w.sum()
         yield w
         for weak, beta in zip(self.estimators_, self.betas_):
-            w = reweigh(w, weak.predict(X) != np.asarray(y), beta) if np.isfinite(beta) else w
+            w = reweigh(w, weak.predict(X) != y, beta) if np.isfinite(beta) else w
             yield w
 
     @property
@@ -177,6 +183,14 @@ class AdaBoostClassifier(Classifier):
         return self.classes_[(F >= 0).astype(np.int64) if F.ndim == 1 else F.argmax(axis=1)]
 
 
+def _power(beta, rate):
+    """beta^rate; ArgError where the weights would overflow."""
+    if rate * math.log(beta) > LARGEST_VOTE:
+        raise ArgError(f"AdaBoostClassifier.fit: learning_rate is {rate!r}, expected at most "
+                       f"{LARGEST_VOTE / math.log(beta):.4g} where beta is {beta:.4g}; weights would overflow")
+    return beta**rate
+
+
 def reweigh(w, wrong, beta):
     """Weights (N,) after a round: those of errors times beta, then all normalized to sum 1."""
     w = np.where(wrong, w * beta, w)
@@ -186,6 +200,8 @@ def reweigh(w, wrong, beta):
 def exponential_bound(eps):
     """prod_j 2 sqrt(eps_j (1 - eps_j)) after each round: the mean of exp(-y F / 2), at least the training error."""
     eps = np.asarray(eps, np.float64)
+    if not ((eps >= 0) & (eps <= 1)).all():
+        raise ArgError(f"exponential_bound: eps is {eps.tolist()!r:.80}, expected errors in [0, 1]")
     return np.cumprod(2 * np.sqrt(eps * (1 - eps)))
 
 

@@ -114,8 +114,10 @@ def check_weights(function, weight, count):
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         i = np.flatnonzero(~(weight >= 0) | np.isinf(weight))[0]
         raise ArgError(f"{function}: sample_weight[{i}] is {weight[i]}, expected a finite number >= 0")
-    if not weight.sum() > 0:
-        raise ArgError(f"{function}: sample_weight sums to {weight.sum()}, expected more than 0")
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not 0 < total < np.inf:
+        raise ArgError(f"{function}: sample_weight sums to {total}, expected a finite number above 0")
     return weight
 
 

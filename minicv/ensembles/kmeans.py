@@ -131,6 +131,7 @@ class KMeans(Estimator):
                              f"expected {(self.n_clusters, X.shape[1])}")
         elif self.distance == "iou":
             _check_sizes("KMeans.fit", np.asarray(self.init), "init")
+        _check_range(X, self.distance)
         if not _has_distinct(X, self.n_clusters):
             raise ArgError(f"KMeans.fit: n_clusters is {self.n_clusters}, expected at most the number of distinct "
                            f"points, {len(np.unique(X, axis=0))}")
@@ -246,6 +247,15 @@ def _check_sizes(function, X, name="X"):
     if not (X > 0).all():
         row = np.flatnonzero((X <= 0).any(axis=1))[0]
         raise ArgError(f"{function}: {name}[{row}] is {X[row].tolist()}, expected sizes > 0 with distance 'iou'")
+
+
+def _check_range(X, distance):
+    """Squares (and products of sides) must neither overflow nor vanish in the dtype of X."""
+    limits, spread = np.finfo(X.dtype), np.ptp(X.astype(np.float64) / 2, axis=0).max() * 2
+    largest, smallest = float(abs(X).max()), float(X.min()) if distance == "iou" else spread
+    if largest > np.sqrt(limits.max / X.shape[1]) / 2 or 0 < smallest < np.sqrt(limits.tiny):
+        raise ArgError(f"KMeans.fit: X has values up to {largest:g} that differ by {spread:g}, expected numbers whose "
+                       f"squares exist in {X.dtype}; bring them to another unit")
 
 
 def _has_distinct(X, count):

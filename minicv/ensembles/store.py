@@ -50,10 +50,11 @@ class Stored:
             columns = [np.split(arrays[name], np.cumsum(nodes)[:-1]) for name in FIELDS]
             trees = [Tree(*parts) for parts in zip(*columns, strict=True)]
             model = cls(**head["settings"])
-        except (KeyError, TypeError, ValueError, IndexError) as e:
+        except (KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
             if isinstance(e, DataFormatError):
                 raise
             raise DataFormatError(f"{where} is no archive of trees: {e}") from e
+        _check_head(where, D, classes, trees, single="trees_" not in cls.__annotations__)
         for tree, count in zip(trees, nodes):
             _check_tree(where, tree, count, D, max(1, len(classes)))
         model.n_features_in_ = D
@@ -66,6 +67,17 @@ class Stored:
         return model
 
 
+def _check_head(where, features, classes, trees, *, single):
+    """The number of features, the sorted classes (none for regression), and one tree where there is only one."""
+    if isinstance(features, bool) or not isinstance(features, int) or not 1 <= features < 2**31:
+        raise DataFormatError(f"{where} was fitted to {features!r:.40} features, expected an integer >= 1")
+    if classes.ndim != 1 or classes.dtype.kind not in "biuf" or not (classes[:-1] < classes[1:]).all() or (
+            not np.isfinite(classes).all()):
+        raise DataFormatError(f"{where} has classes {classes.tolist()!r:.60}, expected rising numbers (K,)")
+    if single and len(trees) != 1:
+        raise DataFormatError(f"{where} has {len(trees)} trees, expected one")
+
+
 def _check_tree(where, tree, count, num_features, num_classes):
     """Every walk from the root must end at a leaf, and read features that exist."""
     if not trees_fit(tree, count, num_classes):
@@ -75,6 +87,9 @@ def _check_tree(where, tree, count, num_features, num_classes):
     sound = (tree.feature < num_features).all() and (children > node[inner]).all() and (children < count).all()
     if not (sound and np.isfinite(tree.threshold).all() and (tree.weight > 0).all()):
         raise DataFormatError(f"{where} has a tree that leads nowhere, in circles, or to unknown features")
+    if not all(np.isfinite(x).all() for x in (tree.value, tree.weight, tree.gain)) or (tree.samples < 1).any() or (
+            num_classes > 1 and (tree.value < 0).any()):
+        raise DataFormatError(f"{where} has a tree with empty nodes, or numbers that are not finite or negative")
 
 
 def trees_fit(tree, count, num_classes):

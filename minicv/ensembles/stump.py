@@ -68,8 +68,8 @@ def best_stump(x, y, weight=None, *, thresholds="data", order=None) -> Stump:
     check_choice("best_stump", "thresholds", thresholds, THRESHOLDS)
     x = check_matrix("best_stump", "x", x, finite=order is None)
     order = sort_features(x) if order is None else order
-    if order.shape != x.shape[::-1]:
-        raise ShapeError(f"best_stump: order has shape {order.shape}, expected {x.shape[::-1]}")
+    if np.shape(order) != x.shape[::-1]:
+        raise ShapeError(f"best_stump: order has shape {np.shape(order)}, expected {x.shape[::-1]}")
     found = search_stumps(order, y, weight)
     low = x[found.sample, found.feature]
     high = x[found.above, found.feature] if thresholds == "midpoints" and found.above >= 0 else low
@@ -81,6 +81,9 @@ def search_stumps(order, y, weight=None) -> Split:
 
     This is the form for many rounds over many features, as in Viola & Jones.
     """
+    if not isinstance(order, np.ndarray) or order.ndim != 2 or order.dtype.kind != "i" or not order.size:
+        raise ShapeError(f"search_stumps: order is a {type(order).__name__} of shape {np.shape(order)}, expected "
+                         "what sort_features returned, int32 (d, N)")
     y = _check_signs(y, order.shape[1])
     weight = check_weights("search_stumps", weight, len(y))
     signed, total = weight * y, weight.sum()

@@ -10,6 +10,7 @@ from ..autograd.op import array
 from ..autograd.tensor import Tensor
 from ..errors import ArgError, BoxError, DTypeError, ShapeError
 
+LARGEST_LABEL = np.iinfo(np.int64).max
 FORMATS = ("xyxy", "xywh", "cxcywh")
 
 
@@ -63,7 +64,7 @@ def check_number(function, name, value, *, low=-math.inf, high=math.inf, open_lo
 
 def check_choice(function, name, value, allowed):
     """`value` if it is one of `allowed`."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ArgError(f"{function}: {name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
     return value
 
@@ -90,9 +91,10 @@ def check_labels(function, labels, count, *, low=0):
         raise ShapeError(f"{function}: labels has shape {labels.shape}, expected ({count},)")
     if labels.dtype.kind not in "iu" and labels.size:
         raise DTypeError(f"{function}: labels has dtype {labels.dtype}, expected class numbers (integers)")
-    if (labels < low).any():
-        row = int((labels < low).argmax())
-        raise ArgError(f"{function}: labels[{row}] is {labels[row]}, expected a class number >= {low}")
+    wrong = (labels < low) | (labels > LARGEST_LABEL)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ArgError(f"{function}: labels[{row}] is {labels[row]}, expected a class number in [{low}, 2^63)")
     return labels.astype(np.int64)
 
 

@@ -20,6 +20,8 @@ References: Jaccard 1901; Rezatofighi et al., CVPR 2019 (GIoU); Zheng et al., AA
 Departures: none. NB: torchvision adds 1e-7 to denominators of the losses and gives NaN for empty boxes in box_iou.
 """
 
+import math
+
 import numpy as np
 
 from ..autograd.activation import relu
@@ -28,7 +30,7 @@ from ..autograd.op import array
 from ..autograd.reduce import mean, sum
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError
-from ..kernels.overlap import pairwise_iou
+from ..kernels.overlap import pairwise_iou, scale_exponent
 from .boxes import _area
 from .check import check_boxes, check_choice, in_double
 
@@ -168,7 +170,11 @@ def _checked(function, a, b, paired, names=("a", "b")):
 
 
 def _compare(formula, a, b, paired):
-    """`formula` of a and b row by row, or of all pairs."""
-    if paired:
-        return in_double(formula, a, b)
-    return in_double(lambda a, b: formula(a[:, None, :], b[None, :, :]), a, b)
+    """`formula` of a and b row by row, or of all pairs; absurd coordinates are scaled first, which changes nothing."""
+    e = max(scale_exponent(*(array(x).astype(np.float64) for x in (a, b))), -1000)
+    unit = math.ldexp(1.0, -e)
+
+    def scaled(a, b):
+        a, b = (a * unit, b * unit) if e else (a, b)
+        return formula(a, b) if paired else formula(a[:, None, :], b[None, :, :])
+    return in_double(scaled, a, b)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import DataFormatError, LimitError, ShapeError
+from ..errors import ArgError, DataFormatError, LimitError, ShapeError
 from ..files import MAX_PIXELS
 from ..kernels.rle import run_overlap
 
@@ -80,7 +80,8 @@ def rle_encode(mask) -> RLE:
 
 
 def rle_decode(rle) -> np.ndarray:
-    """The bool mask (H, W) of a code."""
+    """The bool mask (H, W) of a code; errors as `check_rle`."""
+    rle = check_rle(rle.counts, rle.size)
     height, width = rle.size
     pixels = np.repeat(np.arange(len(rle.counts)) % 2 == 1, rle.counts)
     return np.ascontiguousarray(pixels.reshape(width, height).T)
@@ -132,6 +133,9 @@ def rle_overlap(a, b, pairs) -> np.ndarray:
     a, b: lists of RLE. pairs: int array (P, 2); the two masks of a pair have one size.
     """
     pairs = np.asarray(pairs, np.int64).reshape(-1, 2)
+    if not ((pairs >= 0) & (pairs < [len(a), len(b)])).all():
+        raise ArgError(f"rle_overlap: pairs reach from {pairs.min(axis=0)} to {pairs.max(axis=0)}, expected positions "
+                       f"in lists of {len(a)} and {len(b)}")
     sizes = [np.array([r.size for r in rles], np.int64).reshape(-1, 2)[column] for rles, column in
              ((a, pairs[:, 0]), (b, pairs[:, 1]))]
     wrong = np.flatnonzero((sizes[0] != sizes[1]).any(axis=1))
@@ -223,7 +227,10 @@ def rles_from_strings(texts, sizes, *, what="rle[{}]".format) -> list:
 
 def _digits(texts, what):
     """Characters of all strings as numbers in [0, 64), the string of each, and where the strings begin."""
-    data = [text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text) for text in texts]
+    none = [i for i, text in enumerate(texts) if not isinstance(text, (str, bytes))]
+    if none:
+        raise DataFormatError(f"rle_from_string: {what(none[0])} is a {type(texts[none[0]]).__name__}, expected text")
+    data = [text.encode("utf-8", "replace") if isinstance(text, str) else text for text in texts]
     length = np.fromiter(map(len, data), np.int64, len(data))
     starts, owner = np.cumsum(length) - length, np.repeat(np.arange(len(data)), length)
     digits = np.frombuffer(b"".join(data), np.uint8).astype(np.int64) - 48

@@ -77,6 +77,9 @@ class Rows:
         parts = list(parts)
         if not parts:
             raise ArgError(f"{cls.__name__}.concat: parts is empty, expected at least one {cls.__name__}")
+        for part in parts:
+            if not isinstance(part, cls):
+                raise ArgError(f"{cls.__name__}.concat: parts holds a {type(part).__name__}, expected {cls.__name__}")
         joined = {}
         for name, first in parts[0].arrays().items():
             columns = [getattr(p, name) for p in parts]

@@ -63,7 +63,7 @@ def suppress_cells(boxes, labels, threshold, columns, sx, rows, sy, keep):
     in_cell, next_in_cell, next_on_level = np.full(slots, -1), np.empty(N, np.int64), np.empty(N, np.int64)
     for i in range(N):
         x1, y1, x2, y2, label = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3], labels[i]
-        area = (x2 - x1) * (y2 - y1)
+        area, folded = (x2 - x1) * (y2 - y1), 8 * (label & LOW)
         for c in range(columns[i, 1], columns[i, 2] + 1):
             left = math.floor(x1 * sx[c] - near - MARGIN)
             right = math.floor((x1 + near * (x2 - x1)) * sx[c] + MARGIN)
@@ -73,7 +73,7 @@ def suppress_cells(boxes, labels, threshold, columns, sx, rows, sy, keep):
                 level, u, v = c * len(sy) + r, left, top
                 whole = float(right - left + 1) * float(bottom - top + 1) > count[level]
                 while keep[i] and count[level] and u <= right:
-                    slot = ((u & LOW) * 73856093 ^ (v & LOW) * 19349663 ^ (8 * label + level & LOW) * 83492791) % slots
+                    slot = ((u & LOW) * 73856093 ^ (v & LOW) * 19349663 ^ (folded + level & LOW) * 83492791) % slots
                     j = on_level[level] if whole else in_cell[slot]
                     while j >= 0 and keep[i]:
                         w = min(x2, boxes[j, 2]) - max(x1, boxes[j, 0])
@@ -87,7 +87,7 @@ def suppress_cells(boxes, labels, threshold, columns, sx, rows, sy, keep):
         if keep[i]:
             level = columns[i, 0] * len(sy) + rows[i, 0]
             u, v = math.floor(x1 * sx[columns[i, 0]]), math.floor(y1 * sy[rows[i, 0]])
-            slot = ((u & LOW) * 73856093 ^ (v & LOW) * 19349663 ^ (8 * label + level & LOW) * 83492791) % slots
+            slot = ((u & LOW) * 73856093 ^ (v & LOW) * 19349663 ^ (folded + level & LOW) * 83492791) % slots
             next_in_cell[i], in_cell[slot] = in_cell[slot], i
             next_on_level[i], on_level[level] = on_level[level], i
             count[level] += 1

@@ -25,6 +25,7 @@ def sort_features(x):
 
     NaN must be ruled out before.
     """
+    x = np.asarray(x)
     if x.ndim != 2 or x.shape[0] < 1:
         raise ShapeError(f"sort_features: x has shape {x.shape}, expected (N, d) with N >= 1")
     order = np.empty(x.shape[::-1], np.int32)

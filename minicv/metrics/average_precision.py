@@ -35,6 +35,8 @@ def precision_recall(correct, scores, num_objects) -> PRCurve:
     if correct.shape != scores.shape or correct.dtype != bool:
         raise ShapeError(f"precision_recall: correct has shape {correct.shape} and dtype {correct.dtype}, expected "
                          f"bool {scores.shape}")
+    if isinstance(num_objects, bool) or not isinstance(num_objects, (int, np.integer)):
+        raise ArgError(f"precision_recall: num_objects is {num_objects!r}, expected an integer")
     if num_objects < correct.sum():
         raise ArgError(f"precision_recall: num_objects is {num_objects}, expected at least the {correct.sum()} found")
     order = np.argsort(-scores, kind="stable")

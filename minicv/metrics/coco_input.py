@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import BoxError, DataFormatError, ShapeError
+from ..errors import ArgError, BoxError, DataFormatError, ShapeError
 from ..geometry.polygons import segmentation_rle
-from ..geometry.rle import check_size, rle_area, rle_box, rle_encode, rles_from_strings
+from ..geometry.rle import check_rle, check_size, rle_area, rle_box, rle_encode, rles_from_strings
 from .average_precision import check_scores
-from .entries import checked_pairs, field, paired_entries
+from .entries import LARGEST, checked_pairs, field, paired_entries
 
 
 class Objects(NamedTuple):
@@ -47,15 +47,26 @@ def make_objects(image, label, boxes, masks, area=None, score=None, crowd=None, 
 def objects_from_dicts(dataset, results, iou_type):
     """(objects, detections, class ids (K,) rising, number of images) of a data set and a list of results."""
     images, annotations, categories = (_part(dataset, name) for name in ("images", "annotations", "categories"))
+    if not isinstance(results, (list, tuple)):
+        raise DataFormatError(f"evaluate_coco: results is a {type(results).__name__}, expected a list of dicts")
     image_ids, class_ids = (np.unique(_integers(name, "id", rows)) for name, rows in
                             (("images", images), ("categories", categories)))
     sizes = _sizes(images) if iou_type == "segm" else None
     truth = _columns("annotations", annotations, image_ids, class_ids, sizes)
-    crowd, ignore = (np.array([bool(a.get(key, 0)) for a in annotations], bool) for key in ("iscrowd", "ignore"))
+    crowd, ignore = (_flags(annotations, key) for key in ("iscrowd", "ignore"))
     found = _columns("results", results, image_ids, class_ids, sizes)
     score = check_scores("evaluate_coco", [r.get("score", np.nan) for r in results], "results' score")
     truth = truth._replace(crowd=crowd, ignore=ignore, area=_areas(annotations, truth.area))
     return truth, found._replace(score=score), class_ids, len(image_ids)
+
+
+def _flags(annotations, key):
+    values = [a.get(key, 0) for a in annotations]
+    wrong = [v for v in values if v not in (0, 1)]
+    if wrong:
+        raise DataFormatError(f"evaluate_coco: annotations have {len(wrong)} times {key} such as {wrong[0]!r:.40}, "
+                              "expected 0 or 1")
+    return np.array(values, bool)
 
 
 def _part(dataset, name):
@@ -73,7 +84,8 @@ def _integers(what, key, rows):
     except (KeyError, TypeError, ValueError) as e:
         raise DataFormatError(f"evaluate_coco: {what} have a {key} that is missing: {e!r:.80}") from None
     if values.dtype.kind not in "iu" or values.ndim != 1:
-        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is no integer, such as {values.flat[0]!r:.40}")
+        first = values.flat[0] if values.size else []
+        raise DataFormatError(f"evaluate_coco: {what} have a {key} that is no integer, such as {first!r:.40}")
     return values.astype(np.int64)
 
 
@@ -141,7 +153,7 @@ def _boxes(what, entries):
         raise DataFormatError(f"evaluate_coco: {what} have a bbox of {lengths.pop()} numbers, expected x, y, width, "
                               "height")
     boxes = boxes.reshape(-1, 4)
-    wrong = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 0).all(axis=1)))
+    wrong = np.flatnonzero(~((abs(boxes) < LARGEST).all(axis=1) & (boxes[:, 2:] >= 0).all(axis=1)))
     if wrong.size:
         raise BoxError(f"evaluate_coco: {what}[{wrong[0]}].bbox is {boxes[wrong[0]].tolist()}, expected finite x, y, "
                        "width >= 0 and height >= 0")
@@ -163,20 +175,29 @@ def objects_from_arrays(predictions, targets, num_classes, iou_type):
     found = _flat([p for p, _ in checked], [p for p, _ in pairs], iou_type)
     areas = [field(t, "areas") for _, t in pairs]
     if any(a is not None for a in areas):
-        truth = truth._replace(area=_joined(a if a is not None else truth.area[truth.image == i]
+        truth = truth._replace(area=_joined(_checked_areas(function, i, a, truth.area[truth.image == i])
                                             for i, a in enumerate(areas)))
-    if truth.area.shape != truth.image.shape:
-        raise ShapeError(f"{function}: targets have {len(truth.area)} areas, expected {len(truth.image)}")
     return truth, found, len(pairs)
+
+
+def _checked_areas(function, i, areas, own):
+    """The areas (R,) of one target, those of its boxes or masks where it has none."""
+    areas = np.asarray(own if areas is None else areas)
+    if areas.shape != own.shape or areas.dtype.kind not in "iuf":
+        raise ShapeError(f"{function}: targets[{i}].areas has shape {areas.shape} and dtype {areas.dtype}, expected "
+                         f"numbers {own.shape}")
+    if not (areas >= 0).all():
+        raise ArgError(f"{function}: targets[{i}].areas is {areas.tolist()!r:.60}, expected numbers >= 0")
+    return areas
 
 
 def _with_masks(function, name, entry):
     """The entry with its masks as RLE, and the boxes around them."""
-    masks = field(entry, "masks")
-    if masks is None or len(masks) != len(field(entry, "labels")):
-        raise ShapeError(f"{function}: {name} have {None if masks is None else len(masks)} masks, expected "
-                         f"{len(field(entry, 'labels'))} as labels")
-    masks = [m if hasattr(m, "counts") else rle_encode(m) for m in masks]
+    masks, labels = field(entry, "masks"), field(entry, "labels")
+    counts = [None if rows is None else len(rows) for rows in (masks, labels)]
+    if None in counts or counts[0] != counts[1]:
+        raise ShapeError(f"{function}: {name} have {counts[0]} masks and {counts[1]} labels, expected as many")
+    masks = [check_rle(m.counts, m.size, what=name) if hasattr(m, "counts") else rle_encode(m) for m in masks]
     names = ("labels", "scores", "crowd", "ignore", "difficult", "areas")
     return {"boxes": np.array([rle_box(m) for m in masks]).reshape(-1, 4), "masks": masks,
             **{n: field(entry, n) for n in names}}

@@ -9,6 +9,7 @@ DetectionScores
 The code here is written to be read; `coco` does the same for many thresholds at once, fast.
 """
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -106,6 +107,7 @@ def evaluate_detections(predictions, targets, *, num_classes, threshold=0.5, str
     """
     pairs = checked_pairs("evaluate_detections", predictions, targets, num_classes)
     settings = dict(threshold=threshold, strict=strict, assign=assign)
+    _check_settings(settings, interpolation)
     curves, counts = [], []
     for label in range(num_classes):
         rows = [_match_image(p, t, label, inclusive, settings) for p, t in pairs
@@ -125,6 +127,8 @@ def evaluate_voc(predictions, targets, *, num_classes, year=2010, threshold=0.5,
     Objects marked ``difficult`` are neither required nor punished. inclusive=True for boxes as they stand in the
     files, where x2 and y2 are the last pixel inside.
     """
+    if not isinstance(year, (int, np.integer)):
+        raise ArgError(f"evaluate_voc: year is {year!r}, expected an integer such as 2007")
     interpolation = "interp-all" if year >= 2010 else "11pt"
     return evaluate_detections(predictions, targets, num_classes=num_classes, threshold=threshold, assign="best",
                                interpolation=interpolation, inclusive=inclusive)
@@ -139,8 +143,11 @@ def step_table(predictions, targets, *, num_classes, label=0, threshold=0.5, str
     precision and recall after this step (None for steps that are ignored).
     """
     pairs = checked_pairs("step_table", predictions, targets, num_classes)
+    if label not in range(num_classes):
+        raise ArgError(f"step_table: label is {label!r}, expected in [0, {num_classes})")
     names = list(targets) if isinstance(targets, dict) else range(len(pairs))
     settings = dict(threshold=threshold, strict=strict, assign=assign)
+    _check_settings(settings)
     rows, total = [], 0
     for name, (p, t) in zip(names, pairs, strict=True):
         steps, count = _steps(p, t, label, inclusive, settings)
@@ -196,14 +203,20 @@ def box_overlaps(boxes, objects, crowd, inclusive=False):
     return shared / np.where(union > 0, union, 1)
 
 
+def _check_settings(settings, interpolation="area"):
+    """Refuse them even where nothing has to be matched."""
+    match_detections(np.zeros((0, 0)), **settings)
+    average_precision([], [], interpolation=interpolation)
+
+
 def _checked_match(ious, threshold, ignore, crowd, assign):
     ious = np.asarray(ious, np.float64)
     if ious.ndim != 2:
         raise ShapeError(f"match_detections: ious has shape {ious.shape}, expected (n, G)")
     if not ((ious >= 0) & (ious <= 1)).all():
         raise ArgError("match_detections: ious has values outside [0, 1]")
-    if not 0 < threshold <= 1:
-        raise ArgError(f"match_detections: threshold is {threshold}, expected in (0, 1]")
+    if not isinstance(threshold, numbers.Real) or not 0 < threshold <= 1:
+        raise ArgError(f"match_detections: threshold is {threshold}, expected a number in (0, 1]")
     if assign not in ("unmatched", "best"):
         raise ArgError(f"match_detections: assign is {assign!r}, expected 'unmatched' or 'best'")
     flags = [np.zeros(ious.shape[1], bool) if f is None else np.asarray(f, bool) for f in (ignore, crowd)]

@@ -5,6 +5,8 @@ import numpy as np
 from ..errors import ArgError, BoxError, DataFormatError, ShapeError
 from .average_precision import check_scores
 
+LARGEST = 2.0**500                  # of coordinates, whose products must stay finite
+
 
 def field(entry, *names):
     """The first of these fields that an entry, a dict or an object, has; None without any."""
@@ -20,6 +22,9 @@ def paired_entries(function, predictions, targets):
     if isinstance(predictions, dict) != isinstance(targets, dict):
         raise ArgError(f"{function}: predictions is a {type(predictions).__name__}, expected a "
                        f"{type(targets).__name__} as targets")
+    for name, entries in (("predictions", predictions), ("targets", targets)):
+        if not hasattr(entries, "__len__"):
+            raise ArgError(f"{function}: {name} is a {type(entries).__name__}, expected a sequence or a dict by image")
     if not isinstance(targets, dict):
         if len(predictions) != len(targets):
             raise ShapeError(f"{function}: predictions has {len(predictions)} entries, expected {len(targets)}, one "
@@ -51,7 +56,7 @@ def checked_entry(function, what, entry, num_classes, *, scored=False) -> dict:
         raise ShapeError(f"{function}: {what}.labels has shape {labels.shape} and dtype {labels.dtype}, expected "
                          f"integers ({len(boxes)},)")
     boxes, labels = boxes.astype(np.float64), labels.astype(np.int64)
-    wrong = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)))
+    wrong = np.flatnonzero(~((abs(boxes) < LARGEST).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)))
     if wrong.size:
         raise BoxError(f"{function}: {what}.boxes[{wrong[0]}] is {boxes[wrong[0]].tolist()}, expected finite x1 <= x2 "
                        "and y1 <= y2")
@@ -71,9 +76,12 @@ def _scores(function, what, entry, count):
 
 def _flags(function, what, entry, count):
     flags = {}
-    for name, others in (("ignore", ("difficult",)), ("crowd", ())):
-        value = field(entry, name, *others)
-        flags[name] = np.zeros(count, bool) if value is None else np.asarray(value, bool)
+    for name in ("ignore", "difficult", "crowd"):
+        value = field(entry, name)
+        flags[name] = np.zeros(count, bool) if value is None else np.asarray(value)
         if flags[name].shape != (count,):
             raise ShapeError(f"{function}: {what}.{name} has shape {flags[name].shape}, expected ({count},)")
-    return flags
+        if not np.isin(flags[name], (0, 1)).all():
+            raise ArgError(f"{function}: {what}.{name} is {flags[name].tolist()!r:.60}, expected booleans")
+        flags[name] = flags[name].astype(bool)
+    return {"ignore": flags["ignore"] | flags["difficult"], "crowd": flags["crowd"]}

@@ -2,12 +2,13 @@
 
 Proved here: items depend on (seed, i) alone; fields, ranges and dtypes; persons are the same for every seed and
 differ from each other by more than nuisance moves one; each of the eight numbers changes the drawing; boxes hold a
-face and do not overlap; clutter alone on request; impossible requests are refused.
+face and do not overlap; clutter alone on request; detection data repeat no person; impossible requests are refused.
 """
 
 import numpy as np
 import pytest
 
+import minicv.data.synthetic.faces as faces_module
 from minicv.data import Face, FacePatches, Faces, FaceScenes, draw_face, person
 from minicv.data.synthetic.clutter import draw_clutter
 from minicv.errors import ArgError
@@ -98,3 +99,18 @@ def test_density_scales_the_clutter():
 def test_impossible_requests_are_refused(make, settings, words):
     with pytest.raises(ArgError, match=words):
         make(2, **settings)
+
+
+def test_detection_shows_new_persons_only_and_no_seed_shares_any(monkeypatch):
+    """Otherwise a detector would be tested on faces that it has learned."""
+    drawn, draw = [], faces_module._photograph
+
+    def recorded(rng, face, *rest):
+        drawn.append(face)
+        return draw(rng, face, *rest)
+
+    monkeypatch.setattr(faces_module, "_photograph", recorded)
+    for seed in (0, 1):
+        for data in (FacePatches(20, faces=1.0, seed=seed), FaceScenes(5, seed=seed)):
+            list(map(data.__getitem__, range(len(data))))
+    assert len(drawn) >= 50 and len({*drawn, *map(person, range(135))}) == len(drawn) + 135

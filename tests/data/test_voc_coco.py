@@ -128,6 +128,12 @@ def test_wrong_annotations_are_refused_with_their_place_F7_F8(data, error, words
         parse_voc(data, what="f.xml")
 
 
+@pytest.mark.parametrize("width", ["10.5", "0", "-3", "1e400", "nan"])
+def test_sizes_are_whole_pixels_F8(width):
+    with pytest.raises(DataFormatError, match="size"):
+        parse_voc(voc(size=f"<width>{width}</width><height>10</height>"))
+
+
 def test_a_voc_folder_must_hold_what_its_files_say(tmp_path):
     with pytest.raises(DataMissingError, match="expected ImageSets/Main/train.txt"):
         VOC(tmp_path)
@@ -280,3 +286,15 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path):
         write_voc(tmp_path, [{**bad, "boxes": np.array([[0, 0, 9, 8]])}], ("a",))
     assert not list(tmp_path.rglob("*.png")) and not list(tmp_path.rglob("*.xml"))
     assert coco_dict([], ("a",)) == {"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+
+
+@pytest.mark.parametrize("label", [-1, 2, 0.5])
+def test_labels_that_name_no_class_are_neither_written_nor_reported(label, tmp_path):
+    sample = {"image": np.zeros((3, 8, 8)), "boxes": np.array([[0, 0, 4, 4.0]]), "labels": np.array([label])}
+    with pytest.raises(ArgError, match="write_voc: labels"):
+        write_voc(tmp_path, [sample], ("a", "b"))
+    (tmp_path / "c.json").write_bytes(coco(annotations=[ANNOTATION]))
+    data = COCO(tmp_path, tmp_path / "c.json")
+    with pytest.raises(ArgError, match="COCO.results: labels"):
+        data.results([{**sample, "scores": np.array([0.5])}] * len(data))
+    assert not list(tmp_path.rglob("*.xml"))

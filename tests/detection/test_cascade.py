@@ -95,6 +95,13 @@ def test_expected_features_equal_a_simulation():
     assert used.mean() == pytest.approx(expected_features(sizes, rates), rel=0.03)
 
 
+def test_expected_features_need_a_rate_for_every_stage_but_the_last():
+    with pytest.raises(ShapeError, match="false_positive has 1 rates"):
+        expected_features([2, 5, 10], [0.5])
+    with pytest.raises(ArgError, match="false_positive"):
+        expected_features([2, 5], [5.0, 2.0])
+
+
 # Files ------------------------------------------------------------------------------------------------------
 
 
@@ -113,7 +120,8 @@ def test_a_cascade_comes_back_from_its_file(tmp_path):
     (dict(version=np.array(9)), "version"), (dict(extra=np.zeros(1)), "expected"),
     (dict(ends=np.array([2, 5, 8])), "ends"), (dict(ends=np.array([5, 2, 9])), "ends"),
     (dict(ends=np.array([2.0, 5, 9])), "ends"), (dict(bias=np.zeros(2)), "bias"),
-    (dict(vote=np.full(9, np.nan)), "not finite"), (dict(threshold=np.zeros(8)), "threshold"),
+    (dict(vote=np.full(9, np.nan)), "not finite"), (dict(vote=np.ones(9, complex)), "reals"),
+    (dict(ends=np.array(9)), "ends"), (dict(threshold=np.zeros(8)), "threshold"),
     (dict(features=np.full((9, 5), 30)), "larger than the window"), (dict(features=np.zeros((9, 4), int)), "shape")])
 def test_a_damaged_file_is_refused(tmp_path, change, words):
     arrays = {"version": np.array(1), **some_cascade()._asdict(), **change}
@@ -212,6 +220,14 @@ def test_training_finds_faces_and_rejects_most_windows(trained):
     assert (cascade.judge(faces(200, 8)).passed == 3).mean() > 0.85
     assert (cascade.judge(faces(400, 9, share=0.0)).passed == 3).mean() < 0.1
     assert [r.scanned for r in reports] == sorted(r.scanned for r in reports)     # later negatives are rarer
+
+
+def test_the_rate_of_a_stage_is_that_among_the_faces_that_reach_it(trained):
+    cascade, reports = trained
+    passed = cascade.judge(faces(100, 2)).passed
+    reach = [(passed >= s).sum() for s in range(4)]
+    assert reach[2] < reach[1] < 100                               # stages lose faces, or nothing would be shown here
+    assert [r.detection for r in reports] == pytest.approx([b / a for a, b in zip(reach, reach[1:])])
 
 
 def test_training_repeats_with_the_seed(trained):

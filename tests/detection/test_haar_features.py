@@ -120,3 +120,13 @@ def test_samples_differ_repeat_with_the_seed_and_come_from_the_list():
 def test_bad_input_is_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("scale", [0.5, 0, np.nan, np.inf])
+def test_cells_that_could_vanish_are_refused(scale):
+    with pytest.raises(ArgError, match="feature_taps: scale is"):
+        feature_taps(sample(3, rng=0), scale)
+
+
+def test_no_patches_have_no_values_D_1():
+    assert feature_values(sample(3, rng=0), np.zeros((0, 24, 24))).shape == (3, 0)

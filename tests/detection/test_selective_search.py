@@ -25,7 +25,7 @@ from minicv.detection.proposals import (
     superpixels,
 )
 from minicv.detection.proposals.regions import Regions, describe, neighbor_pairs, union
-from minicv.errors import ArgError, ShapeError
+from minicv.errors import ArgError, DTypeError, ShapeError
 
 pytestmark = pytest.mark.ch4
 
@@ -268,3 +268,31 @@ def test_labels_of_superpixels_can_be_grouped_in_another_colour_space():
     image = scene(1)
     tree = group(superpixels(image, min_size=5), COLORS["gray"](image))
     assert tree.sizes[-1] == 48 * 48
+
+
+def test_recall_with_images_without_boxes_or_objects_D_1():
+    none, one = np.zeros((0, 4)), np.array([[0, 0, 4, 4.0]])
+    np.testing.assert_array_equal(recall_curve([none, one], [one, one]), [0.5])
+    np.testing.assert_array_equal(recall_curve([one, one], [one, none]), [1.0])
+    assert recall_curve([none], [one]).shape == (0,)
+    assert np.isnan(recall_curve([one], [none])).all()
+
+
+@pytest.mark.parametrize("labels, image, measures, error, words", [
+    (np.full((4, 4), -1), np.zeros((3, 4, 4)), ("size",), ArgError, "labels reach"),
+    (np.array([[0, 2], [2, 2]]), np.zeros((3, 2, 2)), ("size",), ArgError, "labels reach"),
+    (np.zeros((4, 4), int), np.zeros((3, 5, 5)), ("size",), ShapeError, "labels has shape"),
+    (np.zeros((4, 4)), np.zeros((3, 4, 4)), ("size",), DTypeError, "labels has dtype"),
+    (np.zeros((4, 4), int), np.full((3, 4, 4), -3.0), ("size",), ArgError, "image has values"),
+    (np.zeros((4, 4), int), np.zeros((3, 4, 4)), ("taste",), ArgError, "measures")])
+def test_grouping_refuses_labels_that_do_not_fit(labels, image, measures, error, words):
+    with pytest.raises(error, match=f"group: {words}"):
+        group(labels, image, measures)
+
+
+def test_strategies_are_records_and_at_least_one_hierarchy_is_ranked():
+    for strategies in ([("hsv", ("size",), 50.0)], [Strategy(["hsv"], ("size",), 50.0)]):
+        with pytest.raises(ArgError, match="selective_search: "):
+            selective_search(np.zeros((3, 9, 9)), strategies=strategies)
+    with pytest.raises(ArgError, match="rank: boxes is empty"):
+        rank([])

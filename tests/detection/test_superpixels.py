@@ -137,3 +137,15 @@ def test_bad_images_are_refused(image, error, words):
 def test_bad_settings_are_refused(settings, name):
     with pytest.raises(ArgError, match=f"superpixels: {name} is"):
         superpixels(np.zeros((3, 4, 4)), **settings)
+
+
+@pytest.mark.parametrize("settings", [dict(sigma=1e6), dict(sigma=None), dict(k="a")])
+def test_settings_that_are_no_numbers_or_would_take_for_ever_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(ArgError, match=f"superpixels: {name} is"):
+        superpixels(np.zeros((3, 8, 8)), **settings)
+
+
+def test_a_least_size_above_that_of_the_image_leaves_one_segment(recwarn):
+    image = np.random.default_rng(0).random((3, 8, 9))
+    assert superpixels(image, min_size=10**30).max() == 0 and not recwarn.list

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from minicv.data import FacePatches, FaceScenes
-from minicv.detection.viola_jones import Cascade, ViolaJones, group_boxes, sample_features, scan_image, train_cascade
+from minicv.detection.viola_jones import (
+    Cascade,
+    ViolaJones,
+    group_boxes,
+    judge_windows,
+    sample_features,
+    scan_image,
+    train_cascade,
+)
 from minicv.detection.viola_jones.windows import scales, window_grid, window_patches
 from minicv.errors import ArgError, DTypeError, ShapeError
 from minicv.geometry import Detections
@@ -145,7 +153,8 @@ def test_images_without_windows_or_faces_have_no_detections(detector):
 @pytest.mark.parametrize("settings, name", [
     (dict(factor=1.0), "factor"), (dict(factor=0.8), "factor"), (dict(factor=np.inf), "factor"),
     (dict(min_side=20), "min_side"), (dict(max_side=10), "max_side"), (dict(step=0), "step"),
-    (dict(iou_threshold=1.0), "iou_threshold"), (dict(min_windows=0), "min_windows"), (dict(factor=np.nan), "factor")])
+    (dict(iou_threshold=1.0), "iou_threshold"), (dict(min_windows=0), "min_windows"), (dict(factor=np.nan), "factor"),
+    (dict(min_side="a"), "min_side"), (dict(step=np.nan), "step"), (dict(min_windows=1.5), "min_windows")])
 def test_bad_settings_are_refused(settings, name):
     with pytest.raises(ArgError, match=f"ViolaJones: {name} is"):
         ViolaJones(Cascade.empty(), **settings)
@@ -159,3 +168,54 @@ def test_bad_settings_are_refused(settings, name):
 def test_bad_images_are_refused(detector, images, error, words):
     with pytest.raises(error, match=words):
         detector.predict(images)
+
+
+@pytest.mark.parametrize("settings", [
+    dict(factor=1.0), dict(factor=0.5), dict(factor=np.nan), dict(min_side=0), dict(min_side=1), dict(step=0)])
+def test_a_scan_that_would_never_end_is_refused(settings):
+    (name,) = settings
+    with pytest.raises(ArgError, match=f"scan_image: {name} is"):
+        scan_image(some_cascade(), np.zeros((40, 40)), **settings)
+
+
+@pytest.mark.parametrize("image, error", [
+    (np.zeros((1, 60, 60)), ShapeError), (np.zeros(60), ShapeError), (np.full((60, 60), np.nan), ArgError),
+    (np.full((60, 60), 1j), DTypeError)])
+def test_a_scan_takes_one_grey_image(image, error):
+    with pytest.raises(error, match="scan_image: image"):
+        scan_image(some_cascade(), image)
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(ends=np.array([2, 900])), "ends"), (dict(features=np.full((9, 5), 10**9)), "larger than the window"),
+    (dict(threshold=np.zeros(1)), "threshold"), (dict(bias=np.zeros(9)), "bias")])
+def test_a_cascade_that_would_read_beyond_its_arrays_is_refused(change, words):
+    broken = some_cascade()._replace(**change)
+    for call in (lambda: ViolaJones(broken), lambda: scan_image(broken, np.zeros((40, 40))),
+                 lambda: broken.judge(np.zeros((1, 24, 24)))):
+        with pytest.raises(ArgError, match=words):
+            call()
+    with pytest.raises(ArgError, match="NoneType"):
+        ViolaJones(None)
+
+
+@pytest.mark.parametrize("origin, scale", [
+    (-1, 1.0), (41 * 41, 1.0), (16 * 41 + 17, 1.0), (0, 2.0), (0, 0.5), (0, np.nan)])
+def test_windows_outside_the_tables_are_refused(origin, scale):
+    table = np.zeros((41, 41))
+    with pytest.raises(ArgError, match="scale"):
+        judge_windows(some_cascade(), table, table, np.array([origin]), scale)
+    with pytest.raises(ShapeError, match="sq has shape"):
+        judge_windows(some_cascade(), table, table[:9], np.array([0]), 1.0)
+
+
+def test_weights_of_groups_are_positive():
+    with pytest.raises(ArgError, match="weight"):
+        group_boxes(np.array([[0, 0, 5, 5.0]]), np.zeros(1), 0.3)
+    means, masses = group_boxes([[0, 0, 5, 5.0], [0, 0, 7, 5]], [1.0, 3.0], 0.3)
+    np.testing.assert_allclose(means, [[0, 0, 6.5, 5]])
+    np.testing.assert_allclose(masses, [4.0])
+
+
+def test_no_patches_have_no_verdict_D_1():
+    assert some_cascade().judge(np.zeros((0, 24, 24))).passed.shape == (0,)

@@ -242,3 +242,27 @@ def test_votes_are_those_of_scikit_learn(classes, depth):
     assert np.array_equal(ours.predict(x), theirs.predict(x))
     scale = ours.estimator_weights_.sum() / (2 if classes == 2 else 1)
     np.testing.assert_allclose(ours.decision_function(x) / scale, theirs.decision_function(x), atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", ["a", True, None, np.nan, 1e300])
+def test_learning_rates_that_are_none_or_overflow_are_refused(rate):
+    X = np.random.default_rng(0).random((20, 2))
+    y = (X[:, 0] + 0.5 * X[:, 1] > 0.7).astype(int)
+    with pytest.raises(ArgError, match="learning_rate is"):
+        AdaBoostClassifier(5, learning_rate=rate).fit(X, y)
+
+
+def test_weights_whose_sum_overflows_are_refused():
+    with pytest.raises(ArgError, match="sample_weight sums to inf"):
+        AdaBoostClassifier(2).fit([[0.0], [1.0]], [0, 1], [1e308, 1e308])
+
+
+def test_staged_weights_need_a_label_for_every_row():
+    model = AdaBoostClassifier(2).fit([[0.0], [1.0], [2.0]], [0, 1, 0])
+    with pytest.raises(ShapeError, match="staged_weights: y has shape"):
+        list(model.staged_weights([[0.0], [1.0], [2.0]], [0]))
+
+
+def test_the_bound_takes_errors_between_zero_and_one():
+    with pytest.raises(ArgError, match="exponential_bound: eps"):
+        exponential_bound([0.5, -0.1])

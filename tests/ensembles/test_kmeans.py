@@ -168,3 +168,13 @@ def test_the_centres_are_those_of_scikit_learn(dtype):
     np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, atol=1e-5)
     assert np.array_equal(ours.labels_, theirs.labels_)
     assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+@pytest.mark.parametrize("settings", [dict(), dict(distance="iou"), dict(centroid="median")])
+def test_numbers_whose_squares_vanish_or_overflow_are_refused(settings, scale):
+    X = np.random.default_rng(0).random((9, 2)) + 0.1
+    with pytest.raises(ArgError, match="X has values up to"):
+        KMeans(2, rng=0, **settings).fit(X * scale)
+    with pytest.raises(ArgError, match="float32"):
+        KMeans(2, rng=0, **settings).fit((X * np.sqrt(scale) ** 0.3).astype(np.float32))

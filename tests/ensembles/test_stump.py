@@ -137,3 +137,13 @@ def test_settings_and_classes_are_checked():
         DecisionStump().fit(np.ones((3, 1)), [1, 2, 3])
     with pytest.raises(ArgError, match="not fitted"):
         DecisionStump().predict(np.ones((3, 1)))
+
+
+def test_an_order_that_sort_features_did_not_make_is_refused():
+    x, y = np.random.default_rng(0).random((6, 2)), [1, -1, 1, -1, 1, -1]
+    order = sort_features(x)
+    for wrong in (order.astype(float), order[0], order.tolist(), np.zeros((0, 6), np.int32)):
+        with pytest.raises(ShapeError, match="order"):
+            search_stumps(wrong, y)
+    with pytest.raises(ShapeError, match="order"):
+        best_stump(x, y, order=order.astype(float))

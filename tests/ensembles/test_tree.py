@@ -6,6 +6,7 @@ recursion limit; files; typed errors; the trees of scikit-learn where no ties ar
 """
 
 import inspect
+import json
 import sys
 
 import numpy as np
@@ -274,3 +275,28 @@ def test_trees_are_those_of_scikit_learn(criterion, settings):
     assert (a.feature[0], a.threshold[0]) == (b.feature[0], pytest.approx(b.threshold[0]))
     if settings:
         np.testing.assert_allclose(ours.feature_importances_, peer.feature_importances_, atol=0.01)
+
+
+def head(**changes):
+    """A change of the settings of an archive."""
+    return lambda arrays: {"head": np.frombuffer(json.dumps(
+        {**json.loads(arrays["head"].tobytes()), **changes}).encode(), np.uint8)}
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda a: {"head": np.frombuffer(b"[" * 200_000, np.uint8)}, "no archive"), (head(features="2"), "features"),
+    (head(features=None), "features"), (head(features=2.5), "features"), (head(features=True), "features"),
+    (lambda a: {"classes": np.zeros((2, 2))}, "classes"), (lambda a: {"classes": np.array(2)}, "classes"),
+    (lambda a: {"classes": np.array([np.nan, 1])}, "classes"), (lambda a: {"classes": np.array([1, 1])}, "classes"),
+    (lambda a: {"classes": np.array([0, 1j])}, "classes"), (lambda a: {"value": -a["value"]}, "negative"),
+    (lambda a: {"value": a["value"] * np.nan}, "not finite"),
+    (lambda a: {"weight": a["weight"] * np.inf}, "not finite"),
+    (lambda a: {"gain": a["gain"] * np.nan}, "not finite"), (lambda a: {"samples": -a["samples"]}, "empty nodes"),
+    (lambda a: {k: np.concatenate([v, v]) for k, v in a.items() if k not in ("head", "classes")}, "2 trees")])
+def test_archives_with_senseless_numbers_are_refused_F19(tmp_path, change, words):
+    x = np.random.default_rng(0).random((30, 2))
+    DecisionTreeClassifier(max_depth=3).fit(x, x[:, 0] > 0.5).save(tmp_path / "tree.npz")
+    arrays = dict(read_npz(tmp_path / "tree.npz"))
+    (tmp_path / "tree.npz").write_bytes(npz_bytes({**arrays, **change(arrays)}))
+    with pytest.raises(DataFormatError, match=words):
+        DecisionTreeClassifier.load(tmp_path / "tree.npz")

@@ -220,3 +220,13 @@ def test_values_and_gradients_agree_with_torchvision():
         box_loss(x, b, kind=kind, reduction="sum").backward()
         f(t, torch.tensor(b), reduction="sum").backward()
         np.testing.assert_allclose(x.grad.data, t.grad.numpy(), rtol=1e-4, atol=1e-7)
+
+
+@each
+@pytest.mark.parametrize("exponent", [520, 900, 1000, -520, -900])
+def test_absurd_coordinates_change_nothing_D_5(name, exponent):
+    a, b = np.array([[-1, -1, 1, 1.0], [0, 0, 1, 1]]), np.array([[0, 0, 1, 1.0], [0, 0, 1, 1]])
+    scaled = [np.ldexp(x, exponent) for x in (a, b)]
+    for paired in (True, False):
+        np.testing.assert_array_equal(ALL[name](*scaled, paired=paired), ALL[name](a, b, paired=paired))
+    assert ALL[name](Tensor(scaled[1]), Tensor(scaled[1]), paired=True).data.tolist() == [1, 1]

@@ -9,7 +9,7 @@ lane: the same against pycocotools on random masks and polygons.
 import numpy as np
 import pytest
 
-from minicv.errors import DataFormatError, LimitError, ShapeError
+from minicv.errors import ArgError, DataFormatError, LimitError, ShapeError
 from minicv.geometry import (
     RLE,
     check_rle,
@@ -304,3 +304,21 @@ def test_polygons_equal_the_reference_toolbox():
         polygon = points.ravel().tolist()
         expected = reference.frPyObjects([polygon], *size)[0]["counts"]
         assert rle_to_string(polygon_rle(polygon, size)).encode() == expected
+
+
+@pytest.mark.parametrize("text", [None, 10**10, ["0"]])
+def test_what_is_no_text_is_refused_before_memory_is_taken_E20(text):
+    with pytest.raises(DataFormatError, match="expected text"):
+        rle_from_string(text, (3, 3))
+
+
+def test_decoding_checks_its_runs_E20():
+    with pytest.raises(DataFormatError, match="counts that sum to 3"):
+        rle_decode(RLE((3, 3), np.array([1, 2])))
+
+
+def test_pairs_are_positions_in_the_lists():
+    whole = [RLE((3, 3), np.array([0, 9]))]
+    for pair in ([5, 0], [-1, 0], [0, 1]):
+        with pytest.raises(ArgError, match="pairs"):
+            rle_overlap(whole, whole, [pair])

@@ -147,3 +147,14 @@ def test_the_table_escapes_shortens_and_counts():
 def test_bad_rows_never_get_in(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_labels_beyond_int64_are_refused_D_7():
+    with pytest.raises(ArgError, match="labels.0. is 9223372036854775809"):
+        Detections([[0, 0, 1, 1]], np.array([2**63 + 1], np.uint64), [0.5])
+
+
+def test_only_records_of_one_kind_are_joined():
+    one = Detections([[0, 0, 1, 1]], [0], [0.5])
+    with pytest.raises(ArgError, match="parts holds a Targets"):
+        Detections.concat([one, Targets([[0, 0, 1, 1]], [0])])

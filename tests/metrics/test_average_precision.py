@@ -127,3 +127,9 @@ def test_the_plain_area_is_that_of_scikit_learn():
         if correct.any():
             expected = reference.average_precision_score(correct, scores)
             assert ap(correct, scores, correct.sum(), "area") == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [1.5, math.nan, None, True])
+def test_the_number_of_objects_is_an_integer(count):
+    with pytest.raises(ArgError, match="num_objects is"):
+        precision_recall(np.array([True]), [0.5], count)

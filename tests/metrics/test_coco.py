@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minicv.errors import ArgError, BoxError, DataFormatError, ShapeError
-from minicv.geometry import rle_decode, segmentation_rle
+from minicv.geometry import RLE, rle_decode, segmentation_rle
 from minicv.metrics import evaluate_coco, evaluate_coco_arrays
 from tests.metrics.coco_data import KINDS, STORED, random_data, reference
 
@@ -261,3 +261,48 @@ def test_random_data_sets_equal_the_reference_toolbox_K20(kind):
         np.testing.assert_allclose(minus(ours.figures), theirs.stats, rtol=0, atol=1e-9)
         np.testing.assert_allclose(minus(ours.precision), theirs.eval["precision"], rtol=0, atol=1e-9)
         np.testing.assert_allclose(minus(ours.recall), theirs.eval["recall"], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("results", [None, "text", {"a": 1}, iter([])])
+def test_results_are_a_list(results):
+    with pytest.raises(DataFormatError, match="results is a"):
+        evaluate_coco(world((0, 0, 5, 5)), results)
+
+
+@pytest.mark.parametrize("flag", ["0", 2, None, [0]])
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+def test_flags_are_zero_or_one_E13(key, flag):
+    with pytest.raises(DataFormatError, match=f"{key} such as"):
+        evaluate_coco(world((0, 0, 5, 5), **{key: [flag]}), [])
+
+
+def test_areas_belong_to_their_own_target():
+    def entry(areas, count=2):
+        return {"boxes": np.tile([[0, 0, 5, 5.0]], (count, 1)), "labels": [0] * count, "areas": areas}
+
+    for areas, error in (([1, 2, 3], ShapeError), (["a", "b"], ShapeError), ([1, np.nan], ArgError),
+                         ([-1, 1], ArgError)):
+        with pytest.raises(error, match=r"targets\[0\].areas"):                 # together there are as many as objects
+            evaluate_coco_arrays([None] * 2, [entry(areas), entry([1])], num_classes=1)
+
+
+def test_masks_given_as_runs_are_checked_E20():
+    whole, broken = RLE((3, 3), np.array([0, 9])), RLE((3, 3), np.array([100]))
+    with pytest.raises(DataFormatError, match="counts"):
+        evaluate_coco_arrays([{"masks": [broken], "labels": [0], "scores": [0.5]}], [{"masks": [whole], "labels": [0]}],
+                             num_classes=1, iou_type="segm")
+    with pytest.raises(ShapeError, match="0 masks and None labels"):
+        evaluate_coco_arrays([{"masks": []}], [{"masks": [], "labels": []}], num_classes=1, iou_type="segm")
+
+
+def test_boxes_whose_areas_would_overflow_are_refused():
+    with pytest.raises(BoxError, match="bbox"):
+        evaluate_coco(world((0, 0, 1e200, 1e200)), [])
+
+
+@pytest.mark.parametrize("part, key", [("images", "id"), ("categories", "id"), ("annotations", "image_id")])
+def test_an_empty_list_is_no_id(part, key):
+    data = world((0, 0, 5, 5))
+    data[part][0][key] = []
+    with pytest.raises(DataFormatError, match=f"{key} that is no integer"):
+        evaluate_coco(data, [])

@@ -260,3 +260,35 @@ def test_the_number_of_classes_is_checked():
     for wrong in (0, 2.0, True):
         with pytest.raises(ArgError, match="num_classes is"):
             evaluate_detections([SCORED], [ONE], num_classes=wrong)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: evaluate_detections([], [], num_classes=1, threshold=7), "threshold is 7"),
+    (lambda: evaluate_detections([], [], num_classes=1, threshold=None), "threshold is None"),
+    (lambda: evaluate_detections([], [], num_classes=1, assign="first"), "assign is 'first'"),
+    (lambda: evaluate_detections([], [], num_classes=1, interpolation="12pt"), "interpolation is '12pt'"),
+    (lambda: step_table([], [], num_classes=1, threshold=0), "threshold is 0"),
+    (lambda: step_table([], [], num_classes=2, label=2), "label is 2"),
+    (lambda: evaluate_voc([], [], num_classes=1, year="2007"), "year is '2007'"),
+    (lambda: evaluate_detections((x for x in ()), [], num_classes=1), "predictions is a generator"),
+    (lambda: evaluate_detections([], None, num_classes=1), "targets is a NoneType")])
+def test_settings_are_checked_even_where_nothing_is_there(call, words):
+    with pytest.raises(ArgError, match=words):
+        call()
+
+
+def test_difficult_objects_stay_difficult_beside_other_ignored_ones_E13():
+    boxes = [[0, 0, 4, 4], [9, 9, 12, 12], [20, 20, 25, 25]]
+    target = entry(boxes, ignore=[True, False, False], difficult=[False, True, False])
+    scores = evaluate_detections([entry(boxes, scores=[0.9, 0.8, 0.7])], [target], num_classes=1)
+    assert scores.num_objects.tolist() == [1] and scores.num_detections.tolist() == [1]
+
+
+def test_flags_that_are_text_are_refused():
+    with pytest.raises(ArgError, match=r"targets\[0\].ignore"):
+        evaluate_detections([None], [entry([[0, 0, 1, 1]], ignore=["no"])], num_classes=1)
+
+
+def test_boxes_whose_areas_would_overflow_are_refused():
+    with pytest.raises(BoxError, match=r"targets\[0\].boxes"):
+        evaluate_detections([None], [{"boxes": np.array([[0, 0, 1e200, 1e200]]), "labels": [0]}], num_classes=1)

@@ -16,7 +16,7 @@ from ...errors import ArgError, DataFormatError, DataMissingError, MinicvError, 
 from ...files import atomic_write, check_member_name, read_limited, safe_join
 from ...geometry.polygons import segmentation_rle
 from ...geometry.rle import rle_decode, rle_encode, rle_to_string
-from ..datasets import check_index
+from ..datasets import check_classes, check_index
 from .image import read_image, write_png
 
 __all__ = ["COCO", "coco_dict", "parse_coco", "write_coco"]
@@ -202,12 +202,14 @@ class COCO:
         """Predictions, one per item, as COCO's list of results for `metrics.evaluate_coco` or a file.
 
         predictions: dicts, `Detections` or `Segments`: boxes (R, 4) xyxy, labels, scores (R,), masks (R, H, W).
+        Raises ShapeError for another number of predictions, ArgError for a label that is no position in `class_names`.
         """
         if len(predictions) != len(self):
             raise ShapeError(f"COCO.results: predictions has {len(predictions)} entries, expected {len(self)}")
         rows = []
         for id, p in zip(self.image_ids.tolist(), predictions, strict=True):
             p = p if isinstance(p, dict) else p.arrays()
+            check_classes("COCO.results", p["labels"], self.class_names)
             masks = p.get("masks")
             for k, (x1, y1, x2, y2) in enumerate(np.asarray(p["boxes"], float).tolist()):
                 row = {"image_id": id, "category_id": int(self.category_ids[p["labels"][k]]),

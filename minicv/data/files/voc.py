@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import ArgError, BoxError, DataFormatError, DataMissingError, LimitError, UnsafeFileError
 from ...files import atomic_write, check_member_name, read_limited, safe_join
-from ..datasets import check_index
+from ..datasets import check_classes, check_index
 from .image import read_image, write_png
 
 __all__ = ["VOC", "VocAnnotation", "parse_voc", "voc_bytes", "write_voc"]
@@ -52,9 +52,11 @@ def parse_voc(data: bytes, *, what: str = "voc", one_based: bool = True) -> VocA
     filename = _text(root, "filename", what)
     check_member_name("parse_voc", filename)
     size = _only(root, "size", what)
-    size = tuple(int(_number(size, side, f"{what}: size")) for side in ("height", "width"))
-    if min(size) < 1:
-        raise DataFormatError(f"parse_voc: {what}: size is {size[0]} x {size[1]}, expected at least one pixel")
+    size = tuple(_number(size, side, f"{what}: size") for side in ("height", "width"))
+    if min(size) < 1 or size[0] % 1 or size[1] % 1:
+        raise DataFormatError(f"parse_voc: {what}: size is {size[0]:g} x {size[1]:g}, expected whole pixels, at least "
+                              "one")
+    size = int(size[0]), int(size[1])
     objects = [_parse_object(o, f"{what}: object {k}", size, one_based) for k, o in enumerate(root.findall("object"))]
     return VocAnnotation(filename, size, [o[0] for o in objects],
                          np.array([o[1] for o in objects], np.float32).reshape(-1, 4),
@@ -180,6 +182,7 @@ def write_voc(root, samples, class_names, *, split: str = "train") -> None:
     check_member_name("write_voc", split, ArgError)
     files, samples = {}, list(samples)
     for i, sample in enumerate(samples):
+        check_classes("write_voc", sample["labels"], class_names)
         names = [class_names[k] for k in sample["labels"]]
         difficult = sample.get("difficult", np.zeros(len(names), bool))
         name = f"{split}_{i:06d}"

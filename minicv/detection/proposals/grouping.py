@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...errors import ArgError, DTypeError, ShapeError
 from .regions import MEASURES, Regions, describe, neighbor_pairs, union
+from .superpixels import check_image
 
 
 class Hierarchy(NamedTuple):
@@ -37,7 +39,14 @@ def group(labels, image, measures=tuple(MEASURES)):
 
     labels (H, W) int64, segments 0 ... S - 1; image (C, H, W) in [0, 1], in the colour space to compare in;
     measures: names of `MEASURES` whose sum is the similarity. Of equally similar pairs the oldest regions join.
+
+    Raises ShapeError, DTypeError, ArgError unless labels are of the image's size and every number below the largest
+    occurs, the image has values in [0, 1] and the measures are known.
     """
+    image = check_image("group", image)
+    _check_labels(labels, image.shape[1:])
+    if not measures or set(measures) - set(MEASURES):
+        raise ArgError(f"group: measures is {measures!r}, expected some of {tuple(MEASURES)}")
     table = _Table(describe(labels, image), [MEASURES[name] for name in measures], labels.size)
     neighbors = _neighbor_sets(neighbor_pairs(labels), len(table.size))
     queue = []
@@ -59,6 +68,15 @@ def group(labels, image, measures=tuple(MEASURES)):
         table.push(queue, new, sorted(near))
     return Hierarchy(labels, np.array(merges, np.int64).reshape(-1, 2), np.array(similarity), table.rows().box,
                      table.rows().size)
+
+
+def _check_labels(labels, size):
+    if np.shape(labels) != size:
+        raise ShapeError(f"group: labels has shape {np.shape(labels)}, expected {size} as image")
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"group: labels has dtype {labels.dtype}, expected integers")
+    if labels.min() < 0 or labels.max() >= labels.size or not np.bincount(labels.ravel()).all():
+        raise ArgError(f"group: labels reach from {labels.min()} to {labels.max()}, expected every segment 0 ... S - 1")
 
 
 def _neighbor_sets(pairs, count):

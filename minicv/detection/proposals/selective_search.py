@@ -100,9 +100,11 @@ def rank(boxes, *, rng=None, min_side=1, limit=None):
 
     The i-th box counted from the top of its hierarchy gets the value u i, u uniform in [0, 1), and small values come
     first (section 4 of the paper): large regions tend to lead, but no strategy is favoured. Of equal boxes the first
-    stays.
+    stays. ArgError without any hierarchy.
     """
     rng = np.random.default_rng(rng)
+    if not len(boxes):
+        raise ArgError("rank: boxes is empty, expected the boxes of at least one hierarchy")
     places = np.concatenate([np.arange(len(b), 0, -1) for b in boxes])
     values, boxes = places * rng.random(len(places)), np.concatenate(boxes)
     wide = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= min_side
@@ -126,7 +128,8 @@ def recall_curve(proposals, truth, *, threshold=0.5):
     found, objects = np.zeros(most), sum(len(boxes) for boxes in truth)
     for boxes, true in zip(proposals, truth, strict=True):
         covered = pairwise_iou(boxes, true) >= threshold
-        first = covered.argmax(axis=0)[covered.any(axis=0)]
+        found_here = covered.any(axis=0)                   # nothing if one of them is empty
+        first = covered[:, found_here].argmax(axis=0) if found_here.any() else np.zeros(0, np.int64)
         found += np.bincount(first, minlength=most)
     return np.cumsum(found) / objects if objects else np.full(most, np.nan)
 
@@ -138,7 +141,9 @@ def _check(image, strategies, min_side, limit):
     if not len(strategies):
         raise ArgError("selective_search: strategies is empty, expected at least one")
     for s in strategies:
-        if s.color not in COLORS:
+        if not isinstance(s, Strategy):
+            raise ArgError(f"selective_search: strategies holds {s!r:.60}, expected a Strategy")
+        if not isinstance(s.color, str) or s.color not in COLORS:
             raise ArgError(f"selective_search: color is {s.color!r}, expected one of {tuple(COLORS)}")
         if not s.measures or set(s.measures) - set(MEASURES):
             raise ArgError(f"selective_search: measures is {s.measures!r}, expected some of {tuple(MEASURES)}")

@@ -13,12 +13,14 @@ NB: scikit-image joins for w < threshold where the paper has <=.
 """
 
 import math
+import numbers
 
 import numpy as np
 
 from ...errors import ArgError, DTypeError, ShapeError
 from ...kernels.segment import join_edges
 
+LARGEST_SIGMA = 100                                        # pixels; the filter has eight times as many taps
 STEPS = ((0, 1), (1, 0), (1, 1), (-1, 1))                  # right, down, down-right, up-right
 
 
@@ -31,7 +33,7 @@ def superpixels(image, *, k=100.0, sigma=0.8, min_size=20):
     k : float > 0
         Preference for large regions, in grey levels of 255: a boundary of contrast w survives between regions that
         are larger than about k / w pixels.
-    sigma : float >= 0
+    sigma : float in [0, 100]
         Standard deviation of the smoothing, in pixels.
     min_size : int >= 1
         Smaller regions join the closest neighbour.
@@ -49,7 +51,7 @@ def superpixels(image, *, k=100.0, sigma=0.8, min_size=20):
     _check_settings(k, sigma, min_size)
     edges, weights = pixel_edges(255 * smooth(image, sigma))
     order = np.argsort(weights, kind="stable")
-    regions = join_edges(edges[:, order], weights[order], image[0].size, k, min_size)
+    regions = join_edges(edges[:, order], weights[order], image[0].size, k, min(min_size, image[0].size))
     return in_reading_order(regions).reshape(image.shape[1:])
 
 
@@ -110,9 +112,10 @@ def check_image(function, image):
 
 
 def _check_settings(k, sigma, min_size):
-    if not 0 < k < math.inf:
-        raise ArgError(f"superpixels: k is {k}, expected a finite number > 0")
-    if not 0 <= sigma < math.inf:
-        raise ArgError(f"superpixels: sigma is {sigma}, expected a finite number >= 0")
+    for name, value, good, wanted in (
+            ("k", k, lambda v: 0 < v < math.inf, "a finite number > 0"),
+            ("sigma", sigma, lambda v: 0 <= v <= LARGEST_SIGMA, f"a number in [0, {LARGEST_SIGMA}] pixels")):
+        if not isinstance(value, numbers.Real) or not good(value):
+            raise ArgError(f"superpixels: {name} is {value!r}, expected {wanted}")
     if isinstance(min_size, bool) or not isinstance(min_size, (int, np.integer)) or min_size < 1:
         raise ArgError(f"superpixels: min_size is {min_size!r}, expected an integer >= 1 pixels")

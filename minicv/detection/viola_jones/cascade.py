@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import ArgError, DataFormatError
+from ...errors import ArgError, DataFormatError, ShapeError
 from ...files import atomic_write, npz_bytes, read_npz
 from ...kernels.haar import cascade as run_cascade
 from ...kernels.integral import integral_image
@@ -80,8 +80,23 @@ def judge_windows(cascade, ii, sq, origin, scale):
     """`Verdict` on windows of one scale.
 
     ii, sq (..., W + 1): integral images of the grey levels and their squares; origin (N,) int64: flat positions of
-    windows' top-left corners in them.
+    windows' top-left corners in them. Raises ArgError for a cascade whose arrays do not fit together, a scale below 1
+    or windows that reach beyond the tables, ShapeError for tables of different shapes.
     """
+    if not 1 <= scale < np.inf:
+        raise ArgError(f"judge_windows: scale is {scale}, expected a number >= 1")
+    cascade, side = check_cascade("judge_windows", cascade), round(WINDOW * scale)
+    if ii.shape != sq.shape:
+        raise ShapeError(f"judge_windows: sq has shape {sq.shape}, expected {ii.shape} as ii")
+    low, high = origin.min(initial=0), origin.max(initial=0)
+    if len(origin) and not 0 <= low <= high < ii.size - side * (ii.shape[-1] + 1):
+        raise ArgError(f"judge_windows: origin reaches from {low} to {high} at scale {scale}, expected windows of "
+                       f"{side} pixels inside {ii.size} entries")
+    return judge_checked(cascade, ii, sq, origin, scale)
+
+
+def judge_checked(cascade, ii, sq, origin, scale):
+    """`judge_windows` without its checks, for many scales of one image."""
     stride, side = ii.shape[-1], round(WINDOW * scale)
     corner = np.array([0, side, side * stride, side * stride + side])
     offset, coef = feature_taps(cascade.features, scale, stride)
@@ -101,7 +116,13 @@ def overall_rates(detection, false_positive):
 
 
 def expected_features(sizes, false_positive):
-    """Mean number of features computed for a window that is no face: n_1 + n_2 f_1 + n_3 f_1 f_2 + ..."""
+    """Mean number of features computed for a window that is no face: n_1 + n_2 f_1 + n_3 f_1 f_2 + ...
+
+    sizes (S,): features of each stage; false_positive: a rate in [0, 1] for each, that of the last may be left out.
+    """
+    overall_rates([], false_positive)
+    if len(false_positive) < len(sizes) - 1:
+        raise ShapeError(f"expected_features: false_positive has {len(false_positive)} rates, expected {len(sizes)}")
     reach = np.cumprod(np.append(1.0, false_positive))[:len(sizes)]
     return float(reach @ np.asarray(sizes, np.float64))
 
@@ -128,11 +149,22 @@ def load_cascade(path):
         raise DataFormatError(f"load_cascade: {str(path)!r} is no sound cascade: {error}") from error
 
 
+def check_cascade(function, cascade):
+    """A `Cascade` whose arrays fit together, so that no loop reads beyond them; ArgError if they do not."""
+    if not isinstance(cascade, Cascade):
+        raise ArgError(f"{function}: cascade is a {type(cascade).__name__}, expected a Cascade")
+    try:
+        return _checked(cascade)
+    except ValueError as error:
+        raise ArgError(f"{function}: cascade is not sound: {error}") from error
+
+
 def _checked(cascade):
     """The cascade, after checking that its arrays fit together; ValueError if they do not."""
     features = check_features("Cascade", cascade.features)
-    threshold, vote, bias = (np.asarray(x, np.float64) for x in (cascade.threshold, cascade.vote, cascade.bias))
-    ends = cascade.ends
+    threshold, vote, bias, ends = map(np.asarray, (cascade.threshold, cascade.vote, cascade.bias, cascade.ends))
+    if not all(x.dtype.kind in "fiu" for x in (threshold, vote, bias)):
+        raise ValueError(f"threshold, vote, bias are {threshold.dtype}, {vote.dtype}, {bias.dtype}, expected reals")
     if not threshold.shape == vote.shape == (len(features),):
         raise ValueError(f"threshold {threshold.shape} and vote {vote.shape}, expected one for each of "
                          f"{len(features)} features")
@@ -142,4 +174,5 @@ def _checked(cascade):
         raise ValueError(f"ends is {ends.tolist()}, expected increasing numbers up to {len(features)}")
     if not all(np.isfinite(x).all() for x in (threshold, vote, bias)):
         raise ValueError("a threshold, vote or bias is not finite")
+    threshold, vote, bias = (x.astype(np.float64) for x in (threshold, vote, bias))
     return Cascade(features, threshold, vote, ends.astype(np.int64), bias)

@@ -16,8 +16,9 @@ from ...errors import ArgError, DTypeError, ShapeError
 from ...geometry import Detections
 from ...kernels.nms import nms
 from ...kernels.overlap import pairwise_iou
+from .cascade import check_cascade
 from .scan import scan_image
-from .windows import WINDOW
+from .windows import WINDOW, check_search
 
 LUMA = np.array([0.299, 0.587, 0.114])                     # of red, green and blue in grey, ITU-R BT.601
 
@@ -42,19 +43,13 @@ class ViolaJones:
 
     def __init__(self, cascade, *, min_side=WINDOW, max_side=2**31, factor=1.25, step=1.5, iou_threshold=0.3,
                  min_windows=2):
-        if not min_side >= WINDOW:
-            raise ArgError(f"ViolaJones: min_side is {min_side}, expected >= {WINDOW}, the window of the features")
-        if not max_side >= min_side:
-            raise ArgError(f"ViolaJones: max_side is {max_side}, expected >= min_side {min_side}")
-        if not 1 < factor < np.inf:
-            raise ArgError(f"ViolaJones: factor is {factor}, expected > 1")
-        if not 0 < step < np.inf:
-            raise ArgError(f"ViolaJones: step is {step}, expected > 0")
+        check_search("ViolaJones", min_side, max_side, factor, step)
         if not 0 < iou_threshold < 1:
             raise ArgError(f"ViolaJones: iou_threshold is {iou_threshold}, expected in (0, 1)")
-        if not min_windows >= 1:
-            raise ArgError(f"ViolaJones: min_windows is {min_windows}, expected >= 1")
-        self.cascade, self.iou_threshold, self.min_windows = cascade, iou_threshold, min_windows
+        if isinstance(min_windows, bool) or not isinstance(min_windows, (int, np.integer)) or min_windows < 1:
+            raise ArgError(f"ViolaJones: min_windows is {min_windows!r}, expected an integer >= 1")
+        self.cascade = check_cascade("ViolaJones", cascade)
+        self.iou_threshold, self.min_windows = iou_threshold, min_windows
         self.search = {"min_side": min_side, "max_side": max_side, "factor": factor, "step": step}
 
     def predict(self, images):
@@ -81,9 +76,12 @@ def group_boxes(boxes, weight, iou_threshold, least=1):
     """Join boxes (M, 4) that overlap: means (G, 4) by weight (M,) and sums of weights (G,).
 
     Boxes that survive non-maximum suppression by weight are seeds; every box joins the seed it overlaps most. Groups
-    of fewer than `least` boxes are dropped.
+    of fewer than `least` boxes are dropped. ArgError unless every weight is > 0; other errors as for `nms`.
     """
+    boxes, weight = np.asarray(boxes), np.asarray(weight)
     seeds = nms(boxes, weight, iou_threshold=iou_threshold)
+    if not (weight > 0).all():
+        raise ArgError(f"group_boxes: weight is {weight.min()} at least, expected numbers > 0")
     group = pairwise_iou(boxes, boxes[seeds]).argmax(axis=1) if len(seeds) else np.zeros(0, np.int64)
     count, mass = (np.bincount(group, w, len(seeds)) for w in (None, weight))
     sums = np.zeros((len(seeds), 4))

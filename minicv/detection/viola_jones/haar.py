@@ -71,8 +71,10 @@ def feature_taps(features, scale=1.0, stride=WINDOW + 1):
 
     scale >= 1: of the window; cell edges are rounded to pixels and every cell counts by its mean, so that flat windows
     still give 0. Returns offset (F, 9) int64, relative to the window's corner, and coef (F, 9) float64; features with
-    fewer taps end in zeros.
+    fewer taps end in zeros. ArgError for a smaller scale, whose cells could vanish.
     """
+    if not 1 <= scale < np.inf:
+        raise ArgError(f"feature_taps: scale is {scale}, expected a number >= 1")
     offset, coef = np.zeros((len(features), TAPS), np.int64), np.zeros((len(features), TAPS))
     for kind, cells in enumerate(KINDS):
         of_kind = features[:, 0] == kind

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...errors import ArgError, DTypeError, ShapeError
 from ...kernels.integral import integral_image
-from .cascade import judge_windows
-from .windows import WINDOW, scales, window_grid
+from .cascade import check_cascade, judge_checked
+from .windows import WINDOW, check_search, scales, window_grid
 
 
 class Scan(NamedTuple):
@@ -31,9 +32,11 @@ class Scan(NamedTuple):
 def scan_image(cascade, image, *, min_side=WINDOW, max_side=2**31, factor=1.25, step=1.5):
     """Judge all windows of a grey image (H, W): features grow with the window, the image stays as it is.
 
-    min_side >= 24, max_side: pixels; factor > 1: from scale to scale; step: between windows, in pixels at 24 x 24.
+    min_side >= 24, max_side: pixels; factor > 1: from scale to scale; step > 0: between windows, in pixels at 24 x 24.
+    Raises ShapeError, DTypeError or ArgError for anything but one finite image, a sound cascade and settings in range.
     """
-    image = np.asarray(image, np.float64)
+    check_search("scan_image", min_side, max_side, factor, step)
+    cascade, image = check_cascade("scan_image", cascade), _checked(image)
     ii, sq = integral_image(image), integral_image(image, squared=True)
     parts = [_scan_scale(cascade, ii, sq, image.shape, s, step) for s in
              scales(image.shape, min_side, max_side, factor)]
@@ -41,8 +44,20 @@ def scan_image(cascade, image, *, min_side=WINDOW, max_side=2**31, factor=1.25, 
     return Scan(*(np.concatenate(column) for column in zip(empty, *parts, strict=True)), cascade.num_stages)
 
 
+def _checked(image):
+    image = np.asarray(image)
+    if image.ndim != 2:
+        raise ShapeError(f"scan_image: image has shape {image.shape}, expected (H, W), grey levels")
+    if image.dtype.kind not in "fiub":
+        raise DTypeError(f"scan_image: image has dtype {image.dtype}, expected real numbers")
+    image = image.astype(np.float64, copy=False)
+    if not np.isfinite(image).all():
+        raise ArgError("scan_image: image has values that are not finite, expected grey levels in [0, 1]")
+    return image
+
+
 def _scan_scale(cascade, ii, sq, size, scale, step):
     corners, side = window_grid(size, scale, step)
-    verdict = judge_windows(cascade, ii, sq, corners @ np.array([ii.shape[1], 1]), scale)
+    verdict = judge_checked(cascade, ii, sq, corners @ np.array([ii.shape[1], 1]), scale)
     xy = corners[:, ::-1]
     return np.concatenate([xy, xy + side], axis=1).astype(np.float32), *verdict

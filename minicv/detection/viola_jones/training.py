@@ -96,9 +96,11 @@ def mine(cascade, scenes, count, *, rng=None):
     """Windows away from all faces that the cascade accepts, at most `count`, shrunk to 24 x 24 pixels.
 
     Scenes are read in random order; of each at most four times its share is taken. Returns patches (M, 24, 24) in
-    random order and the number of windows looked at.
+    random order and the number of windows looked at; ShapeError without any scene.
     """
     rng = np.random.default_rng(rng)
+    if not len(scenes):
+        raise ShapeError("mine: scenes is empty, expected at least one")
     found, scanned, most = [], 0, max(1, 4 * count // len(scenes))
     for i in rng.permutation(len(scenes)):
         image, faces = scenes[i]["image"], scenes[i]["boxes"]
@@ -114,7 +116,14 @@ def mine(cascade, scenes, count, *, rng=None):
 
 
 def train_stage(faces, negatives, held_faces, held_negatives, pool, *, d_min, f_max, budget):
-    """Boost stumps until the rates are reached; ((features, threshold, vote, bias), StageReport)."""
+    """Boost stumps until the rates are reached; ((features, threshold, vote, bias), StageReport).
+
+    Raises ShapeError where one of the four sets of patches is empty.
+    """
+    for name, rows in (("faces", faces), ("negatives", negatives), ("held_faces", held_faces),
+                       ("held_negatives", held_negatives)):
+        if not len(rows):
+            raise ShapeError(f"train_stage: {name} is empty, expected at least one patch")
     label = np.repeat([1, -1], [len(faces), len(negatives)])
     booster = Booster(feature_values(pool, np.concatenate([faces, negatives])), label)
     held = np.concatenate([held_faces, held_negatives])

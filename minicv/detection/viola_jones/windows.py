@@ -1,13 +1,29 @@
 """Windows of an image: where they lie at each scale, and what they show at 24 x 24 pixels."""
 
+import math
+import numbers
+
 import numpy as np
+
+from ...errors import ArgError
 
 WINDOW = 24                                                # pixels, of the smallest face
 
 
 def integral_columns(ii):
     """(N, H, W) as (H W, N): one row for every position, so that loops over windows are contiguous."""
-    return np.ascontiguousarray(ii.reshape(len(ii), -1).T)
+    return np.ascontiguousarray(ii.reshape(len(ii), math.prod(ii.shape[1:])).T)
+
+
+def check_search(function, min_side, max_side, factor, step):
+    """Refuse settings that would never end, or ask for features smaller than a pixel."""
+    for name, value, good, wanted in (
+            ("min_side", min_side, lambda v: WINDOW <= v < np.inf, f"a number >= {WINDOW}, the window of the features"),
+            ("max_side", max_side, lambda v: v >= min_side, f"a number >= min_side {min_side}"),
+            ("factor", factor, lambda v: 1 < v < np.inf, "a number > 1"),
+            ("step", step, lambda v: 0 < v < np.inf, "a number > 0")):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not good(value):
+            raise ArgError(f"{function}: {name} is {value!r}, expected {wanted}")
 
 
 def scales(size, min_side, max_side, factor):

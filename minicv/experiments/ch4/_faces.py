@@ -12,7 +12,7 @@ SIZES = {  # faces, faces kept aside, scenes, features to choose from, negatives
     "smoke": (120, 80, 12, 300, 200, 2), "fast": (1500, 1000, 80, 6000, 2000, 5),
     "full": (3000, 2000, 200, 20000, 4000, 5)}
 TEST = {"smoke": (60, 4), "fast": (1000, 40), "full": (2000, 150)}             # faces, scenes
-BUDGET = (3, 8, 16, 32, 64)
+BUDGET = (3, 8, 16, 32, 64)                # chosen on seeds 0-2, as d_min and the IoU of groups; checked on 3-5
 
 
 def draw_seed(rng):

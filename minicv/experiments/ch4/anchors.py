@@ -38,7 +38,7 @@ def kmeans_anchors(preset, rng, out, progress):
         metrics |= {f"mean_iou_{k}": scores[KINDS[0][0], k],
                     f"gain_over_euclidean_{k}": scores[KINDS[0][0], k] - scores[KINDS[2][0], k]}
     rows = [{"anchors": k} | {name: round(scores[name, k], 4) for name, _ in KINDS} for k in sweep]
-    return Report(metrics, {"Anchors among the boxes": lambda: _clusters(sizes, fits),
+    return Report(metrics, {"Anchors (large marks) among the boxes": lambda: _clusters(sizes, fits),
                             "Mean IoU against the number of anchors": lambda: _sweep(sweep, scores)},
                   {"Mean IoU of a box with its best anchor": rows})
 
@@ -77,7 +77,7 @@ def _clusters(sizes, fits):
         for k, center in enumerate(fit.cluster_centers_):
             ax.plot(*sizes[fit.labels_ == k].T, ".", markersize=2, color=PALETTE[k])
             ax.plot(*center, marker, markersize=13, color=PALETTE[k], markeredgecolor="black")
-        ax.set(xscale="log", yscale="log", xlabel="width", ylabel="height", title=name)
+        ax.set(xscale="log", yscale="log", xlabel="width in pixels", ylabel="height in pixels", title=name)
     return figure
 
 

@@ -99,7 +99,7 @@ def iou(preset, rng, out, progress):
         "off_pixel_count": _off_pixel_count(rng, {"smoke": 20, "fast": 300, "full": 1000}[preset]),
         "bad_boxes_refused": refused(BoxError, *(lambda b=b: box_iou(b, boxes) for b in BAD),
                                      *(lambda b=b: box_iou(boxes, b) for b in BAD))}
-    return Report(metrics, {"4.1 Recall and precision in different scenarios": _scenarios,
+    return Report(metrics, {"4.1 Four detectors: what they find and what they get wrong": _scenarios,
                             "4.2 Objects and detections with their scores": _objects_and_detections,
                             "How IoU and its extensions fall with a shift": _shifts})
 

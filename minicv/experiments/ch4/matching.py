@@ -76,7 +76,7 @@ def _permutations():
     """All six maps of three predictions to two objects and "no object", which costs nothing; the best is orange."""
     padded = np.concatenate([EXAMPLE, np.zeros((3, 1))], axis=1)
     best = tuple(linear_assignment(padded)[1])
-    figure, axes = panels(6, (1.9, 2.4))
+    figure, axes = panels(6, (2.1, 2.8))
     for ax, order in zip(axes, itertools.permutations(range(3)), strict=True):
         for i, j in enumerate(order):
             ax.plot([0, 1], [-i, -j], "o-", color=PALETTE[1] if order == best else "gray",
@@ -84,7 +84,7 @@ def _permutations():
         ax.set_title(f"cost {padded[range(3), order].sum():.1f}", fontsize=9)
         ax.set(xlim=(-0.35, 1.35), ylim=(-2.4, 0.4))
         for k, name in enumerate(("object 0", "object 1", "none")):
-            ax.text(0, -k - 0.12, f"pred. {k}", ha="center", va="top", fontsize=6)
-            ax.text(1, -k - 0.12, name, ha="center", va="top", fontsize=6)
+            ax.text(0, -k - 0.12, f"pred. {k}", ha="center", va="top", fontsize=8)
+            ax.text(1, -k - 0.12, name, ha="center", va="top", fontsize=8)
         ax.set_axis_off()
     return figure

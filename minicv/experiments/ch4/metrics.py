@@ -192,5 +192,5 @@ def _threshold_figure(scores):
         ax.plot(THRESHOLDS, np.nanmean(s.precision[..., 0, -1], axis=(1, 2)), marker="o", markersize=3,
                 label=f"{jitter:g} px: AP {s.figures[0]:.2f}")
     ax.set(xlabel="IoU threshold", ylabel="average precision", ylim=(0, 1))
-    ax.legend(title="jitter of the boxes")
+    ax.legend(title="jitter of the boxes", loc="center left", bbox_to_anchor=(1.01, 0.5))       # beside the curves
     return figure

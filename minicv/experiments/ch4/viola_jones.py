@@ -84,9 +84,9 @@ def _times(ii, rng):
 
 def _tables():
     figure, (left, right) = panels(2, (2.6, 2.6))
-    show_numbers(EXAMPLE, title="image", ax=left)
-    show_numbers(EXAMPLE.cumsum(0).cumsum(1), highlight=(0, 0, 2, 2), title="integral image", ax=right)
-    right.text(1.5, 3.35, "12 sums the shaded part of the image", ha="center", fontsize=8)
+    show_numbers(EXAMPLE, highlight=(0, 0, 2, 2), title="image", ax=left)
+    show_numbers(EXAMPLE.cumsum(0).cumsum(1), highlight=(1, 1, 2, 2), title="integral image", ax=right)
+    right.text(1.5, 3.35, "12 = 1 + 2 + 4 + 5", ha="center", fontsize=8)
     return figure
 
 
@@ -258,7 +258,8 @@ def viola_jones(preset, rng, out, progress, *, d_min=0.985, f_max=0.2):
         "Faces found (solid) and true (dashed)": lambda: _show(views[:3], found[:3]),
         "Precision and recall": lambda: plot_precision_recall(
             scores.curves[0].precision, scores.curves[0].recall).figure,
-        "A photograph, for a detector that has seen cartoons only": lambda: show_boxes(photo, seen).figure,
+        "A photograph, for a detector that has seen cartoons only": lambda: show_boxes(
+            photo, seen, names=["face"]).figure,
         "Accepted windows before grouping": lambda: _accepted(views[0], windows[0], found[0])},
         {"Windows": rows, "Speed (measured here, not asserted)": [
             {"pixels": "160 x 120", "milliseconds an image": round(1e3 * seconds, 1)}]})
