@@ -329,7 +329,7 @@ assert report.metrics["mask_boxes_differ"] == 0 and report.metrics["worst_round_
 # %% [markdown]
 # ### Overlap
 #
-# **Figure 4.1 (recall and precision in different scenarios).** Few and sure boxes have perfect precision and miss
+# **Figure 4.1 (three detectors, one picture).** Few and sure boxes have perfect precision and miss
 # objects; many of them find all objects among false alarms. Boxes that are clearly near the objects can all be wrong.
 
 # %%
