@@ -1,4 +1,4 @@
-"""Whole networks: the same weights on both sides, minicv's initial ones."""
+"""Whole networks: the same weights on both sides, minicv's initial ones (small random numbers instead of zeros)."""
 
 import numpy as np
 
@@ -8,10 +8,14 @@ from .sides import Work, normal, rng
 
 def ours(name):
     from minicv import cnn, vit
-    return {"resnet18-cifar": lambda: cnn.build("resnet18", num_classes=10, stem="cifar", rng=0),
-            "resnet50": lambda: cnn.build("resnet50", rng=0),
-            "mobilenetv2": lambda: cnn.build("mobilenet_v2", rng=0, dropout=0.0),
-            "vit-b16": lambda: vit.build("vit_b_16", rng=0)}[name]()
+    net = {"resnet18-cifar": lambda: cnn.build("resnet18", num_classes=10, stem="cifar", rng=0),
+           "resnet50": lambda: cnn.build("resnet50", rng=0),
+           "mobilenetv2": lambda: cnn.build("mobilenet_v2", rng=0, dropout=0.0),
+           "vit-b16": lambda: vit.build("vit_b_16", rng=0)}[name]()
+    for p in net.parameters():
+        if not p.data.any():                           # such as a last layer that starts at zero: nothing to compare
+            p.data = np.float32(0.02) * normal(*p.shape)
+    return net
 
 
 def network(s, name):

@@ -120,7 +120,7 @@ def pool_numpy(x, batch, rows, columns, y, where):
     for r, i, j in np.ndindex(*y.shape[:3]):
         (top, bottom), (left, right) = rows[r, i], columns[r, j]
         if top < bottom and left < right:
-            pixels = x[batch[r], top:bottom, left:right].reshape(-1, len(channels))
+            pixels = x[batch[r], top:bottom, left:right].reshape((bottom - top) * (right - left), len(channels))
             at = pixels.argmax(axis=0)
             y[r, i, j] = pixels[at, channels]
             where[r, i, j] = (top + at // (right - left)) * W + left + at % (right - left)
@@ -150,7 +150,7 @@ def gather_numpy(x, where, batch, y):
     """Flat positions of each RoI's image."""
     N, H, W, C = x.shape
     R = len(y)
-    flat = where.reshape(R, -1, C)
+    flat = where.reshape(R, where.shape[1] * where.shape[2], C)         # R may be 0
     v = x.reshape(N, H * W, C)[batch[:, None, None], flat, np.arange(C)]
     y[...] = np.where(flat < 0, 0, v).reshape(y.shape)
 
