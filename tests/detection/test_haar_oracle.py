@@ -1,7 +1,7 @@
 """Integral images and Haar-like features beside scikit-image (extra `oracle`).
 
-Proved here: tables are equal for integers and floats; every kind has as many features, on the same rectangles; edges and
-checkers have the same values. (Its line features count the middle once, ours twice; their rectangles are compared.)
+Proved here: tables are equal for integers and floats; every kind has as many features, on the same rectangles; edges
+and checkers have the same values. (Its line features count the middle once, ours twice: only rectangles are compared.)
 """
 
 import numpy as np
