@@ -41,4 +41,7 @@ GOALS = [
     Goal("autograd, 4x4 arrays", r"autograd.*", 0.75),
 ]
 
-NOT_REACHED = {}
+NOT_REACHED = {             # only what a profile has shown
+    "autograd, 4x4 arrays": "create_graph records each rule's own operations at 6.6 us an op; without Python's "
+                            "garbage collector it is 0.86",
+}

@@ -60,7 +60,7 @@ def goals(rows):
             worst = max(own, key=lambda r, key=key: r[key])
             cells += [f"{limit:g}" if limit else "", f"{worst[key]:.2f} ({worst['name']}, {worst['threads']} thr)"]
             missed |= bool(limit) and worst[key] > limit
-        verdict = "reached" if not missed else f"not reached: {NOT_REACHED.get(goal.what, 'see the profile')}"
+        verdict = "reached" if not missed else f"not reached: {NOT_REACHED.get(goal.what, 'no profile yet')}"
         lines.append(f"| {goal.what} | {' | '.join(cells)} | {verdict} |")
     return lines
 
@@ -71,6 +71,12 @@ def means(rows):
         values = [statistics.geometric_mean(r[k] for r in own) for k in ("ratio", "ratio_cl")]
         yield (f"- {threads} thread{'s' * (threads > 1)}: geometric mean over {len(own)} rows **{values[0]:.2f}** "
                f"against PyTorch's default layout, **{values[1]:.2f}** against channels_last")
+
+
+def runs_and_load(rows):
+    """How far the numbers can be trusted: on an idle machine the load is that of the benchmark itself, about 1."""
+    runs, loads = min(r["runs"] for r in rows), [r["load"] for r in rows]
+    return f"Median of {runs} run{'s' * (runs > 1)}; load average {min(loads):.1f} to {max(loads):.1f}."
 
 
 def chart(rows, path):
@@ -106,7 +112,7 @@ def page(records):
              "turn by turn; below 1 minicv is faster. *Error* is the largest difference of any result, relative to the",
              "largest number in it; \"f\" is the forward pass, \"f+b\" forward and backward.",
              f"The machine: register tile {peak['gflops']:.0f} GF/s on one core, c = a + b out of the cache "
-             f"{peak['gbytes']:.0f} GB/s. Median of {max(r['runs'] for r in rows)} runs.", "", *means(rows), "",
+             f"{peak['gbytes']:.0f} GB/s. {runs_and_load(rows)}", "", *means(rows), "",
              "![Bars of the ratios](benchmarks.svg)", "", "## Goals", "", *goals(rows), "", "## All rows", ""]
     for group in dict.fromkeys(r["group"] for r in rows):
         lines += [f"### {group.capitalize()}", "", *comparison([r for r in rows if r["group"] == group]), ""]

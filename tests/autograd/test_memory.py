@@ -20,7 +20,11 @@ from minicv.autograd.activation import relu
 from minicv.autograd.elementwise import add, exp, mul, sub, tanh, where
 from minicv.autograd.engine import topological
 from minicv.kernels import buffers, layout
+from minicv.kernels.launch import compiler_runs, load_numba
 from minicv.nn import losses
+
+plain_python = load_numba() is not None and not compiler_runs()
+trains = pytest.mark.skipif(plain_python, reason="training a convolutional network takes minutes in plain Python")
 
 
 @pytest.fixture
@@ -258,6 +262,7 @@ def test_the_second_gradient_is_added_into_the_first(monkeypatch):
 # A training step ------------------------------------------------------------------------------------------------
 
 
+@trains
 def test_A32_memory_of_a_training_step_does_not_grow(pooled, no_collector):
     network = Network()
     optimizer = optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
@@ -277,6 +282,7 @@ def test_A32_memory_of_a_training_step_does_not_grow(pooled, no_collector):
     assert max(peaks[3:]) - min(peaks[3:]) < 2**16         # half of one activation
 
 
+@trains
 def test_a_step_with_the_pool_gives_the_same_bytes(monkeypatch):
     def weights(limit):
         for module in (buffers, layout):
@@ -292,6 +298,7 @@ def test_a_step_with_the_pool_gives_the_same_bytes(monkeypatch):
     assert weights(0) == without
 
 
+@trains
 def test_large_activations_of_the_next_step_are_those_of_the_last(no_collector):
     """After a step all its blocks are idle, and the next step takes no new one."""
     x = Tensor(np.random.default_rng(0).random((8, 8, 96, 96), np.float32))
