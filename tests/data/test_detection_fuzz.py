@@ -11,12 +11,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from minicv.data.files import VocAnnotation, parse_coco, parse_voc, voc_bytes
 from minicv.errors import BoxError, DataFormatError
 from minicv.geometry import RLE, rle_decode, rle_encode, rle_from_string, rle_to_string, segmentation_rle
-from tests.data.test_parser_fuzz import KINDS, MUTATIONS, mutated, no_writing  # noqa: F401
+from tests.data.test_parser_fuzz import (  # noqa: F401  (no_writing is a fixture)
+    mutated,
+    no_writing,
+    survives_drawn_damage,
+    survives_seeded_damage,
+)
 
 pytestmark = pytest.mark.ch4
 BOXES = np.array([[0, 0, 9, 8], [2, 3, 12, 7]], np.float32)
@@ -135,20 +139,9 @@ def test_valid_files_are_accepted(target):
 @pytest.mark.parametrize("count", [500, pytest.param(20_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeded_damage_is_accepted_or_refused(target, count, no_writing):  # noqa: F811
-    rng, seen = np.random.default_rng([8, count]), {"accepted": 0, "refused": 0}
-    for _ in range(count):
-        mutations = [(KINDS[rng.integers(len(KINDS))], rng.random(), int(rng.integers(2**16)))
-                     for _ in range(rng.integers(1, 5))]
-        seen[outcome(target, mutations)] += 1
-    assert seen["refused"] > count / 20, f"the fuzzer does no damage: {seen}"
+    survives_seeded_damage(outcome, target, 8, count)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_drawn_damage_is_accepted_or_refused(target):
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True,
-              suppress_health_check=[HealthCheck.too_slow])
-    @given(MUTATIONS)
-    def run(mutations):
-        outcome(target, mutations)
-
-    run()
+    survives_drawn_damage(outcome, target)

@@ -171,6 +171,27 @@ def no_writing(monkeypatch):
     monkeypatch.setattr(os, "open", guarded_os)
 
 
+def survives_seeded_damage(outcome, target, seed, count):
+    """`outcome(target, mutations)` of `count` damaged files: each is accepted or refused, and enough are refused."""
+    rng, seen = np.random.default_rng([seed, count]), {"accepted": 0, "refused": 0}
+    for _ in range(count):
+        mutations = [(KINDS[rng.integers(len(KINDS))], rng.random(), int(rng.integers(2**16)))
+                     for _ in range(rng.integers(1, 5))]
+        seen[outcome(target, mutations)] += 1
+    assert seen["refused"] > count / 20, f"the fuzzer does no damage: {seen}"
+
+
+def survives_drawn_damage(outcome, target):
+    """The same for damage that hypothesis draws and makes smaller."""
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True,
+              suppress_health_check=[HealthCheck.too_slow])
+    @given(MUTATIONS)
+    def run(mutations):
+        outcome(target, mutations)
+
+    run()
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_valid_files_are_accepted(target):
     assert outcome(target, []) == "accepted"
@@ -179,23 +200,12 @@ def test_valid_files_are_accepted(target):
 @pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeded_damage_is_accepted_or_refused(target, count, no_writing):
-    rng, seen = np.random.default_rng([7, count]), {"accepted": 0, "refused": 0}
-    for _ in range(count):
-        mutations = [(KINDS[rng.integers(len(KINDS))], rng.random(), int(rng.integers(2**16)))
-                     for _ in range(rng.integers(1, 5))]
-        seen[outcome(target, mutations)] += 1
-    assert seen["refused"] > count / 20, f"the fuzzer does no damage: {seen}"
+    survives_seeded_damage(outcome, target, 7, count)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_drawn_damage_is_accepted_or_refused(target):
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True,
-              suppress_health_check=[HealthCheck.too_slow])
-    @given(MUTATIONS)
-    def run(mutations):
-        outcome(target, mutations)
-
-    run()
+    survives_drawn_damage(outcome, target)
 
 
 @pytest.mark.parametrize("parse", [parse_idx, parse_cifar10, decode_image, parse_npz])
