@@ -1,0 +1,16 @@
+"""Where common notes on architectures are imprecise, and what is right: text for lessons and for `departures`."""
+
+from ..ch1._errata import Erratum
+
+ERRATA = {
+    # Inception, residual networks
+
+    # branches, gates, mobile and wide networks
+
+    # scaling, search, design spaces
+}
+
+
+def departures(*ids):
+    """The corrections of these numbers as one text."""
+    return " ".join(f"{id}: not '{ERRATA[id].said}': {ERRATA[id].holds}." for id in ids)
