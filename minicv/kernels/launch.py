@@ -27,6 +27,7 @@ import numpy as np
 from . import cache, threads
 
 SERIAL_ELEMENTS = 32768             # fewer for each thread are not worth starting it
+TWINS_ONLY = os.environ.get("MINICV_KERNELS") == "numpy"            # read once: a look-up costs as much as a small loop
 
 _kernels = {}
 _examples = []
@@ -148,9 +149,7 @@ def _is_plain(function):
 
 def load_numba():
     """The module numba, or None where kernels run as NumPy twins."""
-    if os.environ.get("MINICV_KERNELS") == "numpy":
-        return None
-    return _numba or _import_numba()
+    return None if TWINS_ONLY else _numba or _import_numba()
 
 
 def _import_numba():
