@@ -189,11 +189,16 @@ def normal(a):
 
 def num_parts(args):
     """Number of threads worth starting for these arguments."""
-    wanted = threads.get_num_threads()
-    if _forked or wanted == 1:          # threads of a forked child's parent are gone, workers use one each
+    wanted = workers()
+    if wanted == 1:
         return 1
     elements = max((a.size for a in args if isinstance(a, np.ndarray)), default=0)
     return max(1, min(wanted, elements // SERIAL_ELEMENTS))
+
+
+def workers():
+    """Number of threads there are: one in a forked child, whose parent's threads are gone."""
+    return 1 if _forked else threads.get_num_threads()
 
 
 def share(function, calls):
