@@ -7,8 +7,9 @@ Without attention c_t is missing: all that the writer knows of the source is the
 (Sutskever et al., NIPS 2014; Cho et al., EMNLP 2014). With attention c_t is an average of the h_j whose weights depend on
 s_{t-1} (Bahdanau et al., ICLR 2015, eq. 3-7; `AdditiveAttention`).
 
-Departures: both read in both directions, the output is one linear map instead of a maxout layer, and the LSTM's second
-state starts from its own map of the reader's. Batches are padded with `PAD`; what is padded changes nothing.
+Departures: both may read in both directions or from the end only; the output is one linear map instead of a maxout
+layer, and the LSTM's second state starts from its own map of the reader's. Batches are padded with `PAD`; what is padded
+changes nothing.
 """
 
 import numpy as np
@@ -27,28 +28,35 @@ CELLS = {"gru": GRUCell, "lstm": LSTMCell}
 
 
 class RecurrentReader(Module):
-    """Reads tokens from both ends.
+    """Reads tokens from the last to the first, and from the first to the last as well.
 
     Parameters
     ----------
     num_tokens, hidden : int
         Width of the embedding and of each direction.
     cell : "gru" or "lstm"
+    both : bool
+        False reads from the end only; the states are then half as wide.
     rng : numpy Generator, int or None
     """
 
-    def __init__(self, num_tokens, hidden, *, cell="gru", rng=None):
+    def __init__(self, num_tokens, hidden, *, cell="gru", both=True, rng=None):
         rng = np.random.default_rng(rng)
         self.embed = Embedding(num_tokens, hidden, rng=rng)
-        self.ahead, self.back = (CELLS[cell](hidden, hidden, rng=rng) for _ in range(2))
+        self.back = CELLS[cell](hidden, hidden, rng=rng)
+        self.ahead = CELLS[cell](hidden, hidden, rng=rng) if both else None
+        self.width = 2 * hidden if both else hidden
 
     def forward(self, source, kept):
-        """source (N, S) and kept (N, S), True for tokens -> h (N, S, 2 hidden) and last states, (N, 2 hidden) each."""
+        """source (N, S) and kept (N, S), True for tokens -> h (N, S, width) and the last states, (N, width) each."""
         x = self.embed(source)
-        (ahead, first), (back, second) = (_scan(cell, x, kept, order) for cell, order in (
-            (self.ahead, range(x.shape[1])), (self.back, reversed(range(x.shape[1])))))
-        h = concat(stack(*ahead, axis=1), stack(*reversed(back), axis=1), axis=2)
-        return h, [concat(a, b, axis=1) for a, b in zip(first, second, strict=True)]
+        order = range(x.shape[1])
+        h, last = _scan(self.back, x, kept, reversed(order))
+        h = stack(*reversed(h), axis=1)
+        if self.ahead is None:
+            return h, last
+        ahead, end = _scan(self.ahead, x, kept, order)
+        return concat(stack(*ahead, axis=1), h, axis=2), [concat(a, b, axis=1) for a, b in zip(end, last, strict=True)]
 
 
 def _scan(cell, x, kept, order):
@@ -73,6 +81,8 @@ class RecurrentTranslator(Module):
     hidden : int, default 64
     attention : bool, default True
     cell : "gru" or "lstm"
+    both : bool, default True
+        Read in both directions; otherwise from the end only, as Sutskever et al.
     rng : numpy Generator, int or None
 
     Raises
@@ -83,13 +93,13 @@ class RecurrentTranslator(Module):
         When called, for a source that is all padding, or a token that is not in [0, num_tokens).
     """
 
-    def __init__(self, num_tokens, hidden=64, *, attention=True, cell="gru", rng=None):
+    def __init__(self, num_tokens, hidden=64, *, attention=True, cell="gru", both=True, rng=None):
         rng, name = np.random.default_rng(rng), type(self).__name__
         choice(name, "cell", cell, CELLS)
         self.num_tokens, self.hidden = integer(name, "num_tokens", num_tokens), integer(name, "hidden", hidden)
-        context = 2 * hidden if attention else 0
-        self.reader = RecurrentReader(num_tokens, hidden, cell=cell, rng=rng)
-        self.bridges = [Linear(2 * hidden, hidden, rng=rng) for _ in range(CELLS[cell].states)]
+        self.reader = RecurrentReader(num_tokens, hidden, cell=cell, both=both, rng=rng)
+        context = self.reader.width if attention else 0
+        self.bridges = [Linear(self.reader.width, hidden, rng=rng) for _ in range(CELLS[cell].states)]
         self.embed = Embedding(num_tokens, hidden, rng=rng)
         self.writer = CELLS[cell](hidden + context, hidden, rng=rng)
         self.attention = AdditiveAttention(hidden, context, hidden, rng=rng) if attention else None
