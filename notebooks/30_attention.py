@@ -28,7 +28,7 @@ from minicv import nn
 from minicv.autograd import Tensor
 from minicv.autograd.attention import scaled_dot_product_attention
 from minicv.autograd.shape import concat
-from minicv.data import PAD, SeqToy
+from minicv.data import PAD
 from minicv.errors import ArgError, ShapeError
 from minicv.experiments import asked_preset
 from minicv.experiments.ch3.attention import cross, dot_product, masked, scaled, self_attention
@@ -400,6 +400,8 @@ assert report.metrics["numbers_for_3_tokens"] == report.metrics["numbers_for_10_
 # 8 to 10 symbols before, always 10 after, and SoS and EoS around them.
 #
 # ```python
+# from minicv.data import SeqToy
+#
 # samples = [SeqToy("date", 50)[i] for i in range(50)]
 # assert {len(s["target"]) for s in samples} == {12} and {len(s["source"]) for s in samples} <= {8, 9, 10}
 # ```

@@ -16,5 +16,5 @@ from .vit import VARIANTS, ViT, build
 
 __all__ = ["VARIANTS", "build", "ViT", "Encoder", "EncoderLayer", "PatchEmbedding", "patchify", "unpatchify",
            "LearnedPositions", "SinusoidalPositions", "interpolate_positions", "sinusoidal",
-           "weigh", "dot_product_attention", "scaled_dot_attention", "ProjectedAttention", "AdditiveAttention", "split_heads",
-           "RecurrentTranslator"]
+           "weigh", "dot_product_attention", "scaled_dot_attention", "ProjectedAttention", "AdditiveAttention",
+           "split_heads", "RecurrentTranslator"]

@@ -1,16 +1,16 @@
-r"""Attention written down as it is defined: queries from X (N, d_X), keys and values from Y (M, d_Y), rows are tokens.
+r"""Attention as it is defined: queries from X (N, d_X), keys and values from Y (M, d_Y), rows are tokens.
 
-    dot-product     A = softmax(X Y^T) Y,   d_X = d_Y                                        (Luong et al., 2015)     (1)
-    scaled          A = softmax(Q K^T / sqrt(d_K)) V,   Q = X W_Q,  K = Y W_K,  V = Y W_V   (Vaswani et al., 2017)    (2)
+    dot-product     A = softmax(X Y^T) Y,   d_X = d_Y                                       (Luong et al., 2015)   (1)
+    scaled          A = softmax(Q K^T / sqrt(d_K)) V,   Q = X W_Q,  K = Y W_K,  V = Y W_V   (Vaswani et al., 2017) (2)
     self-attention  (2) with Y = X;     masked: position i sees positions <= i
-    additive        e_tj = v^T tanh(W s_t + U h_j),   a = softmax(e),   c_t = sum_j a_tj h_j (Bahdanau et al., 2015)  (3)
+    additive        e_tj = v^T tanh(W s_t + U h_j),   a = softmax(e),   c_t = sum_j a_tj h_j (Bahdanau et al., 2015) (3)
 
 The softmax runs over the keys of each query. These forms always compute the weights, to be looked at; the fast way is
 `autograd.attention.scaled_dot_product_attention`, with the same numbers, and `nn.MultiHeadAttention` is (2) in several
 heads at once: `split_heads` takes one apart into the heads it consists of.
 
-A mask is True where a query may see a key, or it is float and added to the scores: -inf hides a key. Departures: a query
-that may see nothing has no weights; it is refused, or gets zeros with ``empty="zero"``. NB: PyTorch returns NaN.
+A mask is True where a query may see a key, or it is float and added to the scores: -inf hides a key. Departures: a
+query that may see nothing has no weights; it is refused, or gets zeros with ``empty="zero"``. NB: PyTorch returns NaN.
 """
 
 import numpy as np

@@ -4,12 +4,12 @@ r"""Translating before the transformer: one recurrent network reads a sequence, 
     writing    s_t = f(token_{t-1}, c_t, s_{t-1}),   next token ~ softmax(V [s_t; c_t])
 
 Without attention c_t is missing: all that the writer knows of the source is the vector s_0, however long the source is
-(Sutskever et al., NIPS 2014; Cho et al., EMNLP 2014). With attention c_t is an average of the h_j whose weights depend on
-s_{t-1} (Bahdanau et al., ICLR 2015, eq. 3-7; `AdditiveAttention`).
+(Sutskever et al., NIPS 2014; Cho et al., EMNLP 2014). With attention c_t is an average of the h_j whose weights depend
+on s_{t-1} (Bahdanau et al., ICLR 2015, eq. 3-7; `AdditiveAttention`).
 
 Departures: both may read in both directions or from the end only; the output is one linear map instead of a maxout
-layer, and the LSTM's second state starts from its own map of the reader's. Batches are padded with `PAD`; what is padded
-changes nothing.
+layer, and the LSTM's second state starts from its own map of the reader's. Batches are padded with `PAD`; what is
+padded changes nothing.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Attention as it is defined.
 
 Proved: every form equals loops over queries and keys, and the fast ops and layers of the library; masks, boolean and
-added, causal, and queries that see nothing; worked examples B3.4-B3.6; symmetries (order of tokens, own query only, kept
-keys and values); heads taken apart give the layer again; gradients; refusals.
+added, causal, and queries that see nothing; worked examples B3.4-B3.6; symmetries (order of tokens, own query only,
+kept keys and values); heads taken apart give the layer again; gradients; refusals.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Recurrent translators.
 
-Proved: padding changes nothing; one pass over the answer equals step after step; writing ends at EOS or the limit; without
-attention all of the source is one vector; it learns a toy task; refusals.
+Proved: padding changes nothing; one pass over the answer equals step after step; writing ends at EOS or the limit;
+without attention all of the source is one vector; it learns a toy task; refusals.
 """
 
 import numpy as np
@@ -16,7 +16,8 @@ from minicv.vit import RecurrentTranslator
 
 pytestmark = pytest.mark.ch3
 each_kind = pytest.mark.parametrize("settings", [
-    dict(attention=True), dict(attention=False), dict(attention=True, cell="lstm"), dict(attention=False, cell="lstm")])
+    dict(attention=True), dict(attention=False), dict(attention=True, both=False),
+    dict(attention=True, cell="lstm"), dict(attention=False, cell="lstm")])
 
 
 def translator(**settings):

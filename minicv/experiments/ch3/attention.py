@@ -86,7 +86,8 @@ def scaled(preset, rng, out, progress):
                 "bad_inputs_refused": refused((ArgError, ShapeError), lambda: scaled_dot_attention(
                     q, k, v, np.zeros((7, 7), bool)), lambda: scaled_dot_attention(q, k, v[:6]),
                     lambda: scaled_dot_attention(q, k[:, :3], v)),
-                "zeros_for_no_key": not scaled_dot_attention(q, k, v, np.zeros((7, 7), bool), empty="zero").output.any()}
+                "zeros_for_no_key": not scaled_dot_attention(
+                    q, k, v, np.zeros((7, 7), bool), empty="zero").output.any()}
     return Report(metrics, {"Scaled dot-product attention": lambda: flow(SCALED),
                             "Five kinds of attention": lambda: flow(*FIVE.values(), titles=list(FIVE)),
                             "The largest of 16 weights": lambda: _temperature(largest)})
@@ -157,8 +158,9 @@ def masked(preset, rng, out, progress):
     soft, causal, tri = weigh(np.zeros((4, 4))), weigh(np.zeros((4, 4)), causal=True), np.tri(4)
     free, strict = (head.with_weights(Tensor(x), causal=c).weights.data for c in (False, True))
     cut = free * np.tri(6)
-    metrics = {"change_of_the_past": changes[0], "change_of_the_future": changes[1], "first_row_on_itself": strict[0, 0],
-               "uniform_rows_off": gap(causal, tri / np.arange(1, 5)[:, None]), "zeroed_row_sum": (soft * tri)[1].sum(),
+    metrics = {"change_of_the_past": changes[0], "change_of_the_future": changes[1],
+               "first_row_on_itself": strict[0, 0], "uniform_rows_off": gap(causal, tri / np.arange(1, 5)[:, None]),
+               "zeroed_row_sum": (soft * tri)[1].sum(),
                "renormalised_off": gap(cut / cut.sum(axis=1, keepdims=True), strict),
                "not_square_refused": refused(ShapeError, lambda: weigh(np.zeros((2, 3)), causal=True))}
     return Report(metrics, {"Masked attention": lambda: _masks(free, cut, strict)})
@@ -186,15 +188,18 @@ def _masks(*weights):
     targets=[*exact({"change_of_other_outputs": 0, "silent_delta": 0, "unequal_widths_refused": 1}),
              *zero("kept_memory_off", "one_by_one_off"), Target("change_of_own_output", ">", 1e-3)])
 def cross(preset, rng, out, progress):
-    head, x, y = layer(8, rng, source_dim=6, value_dim=8), rng.standard_normal((5, 8)), Tensor(rng.standard_normal((7, 6)))
+    head, x = layer(8, rng, source_dim=6, value_dim=8), rng.standard_normal((5, 8))
+    y = Tensor(rng.standard_normal((7, 6)))
     memory, before = head.memory(y), head(Tensor(x), y).data
     moved = x + np.eye(5)[:, 2:3]
     after, others = head(Tensor(moved), y).data, np.arange(5) != 2
     singles = np.concatenate([head.attend(Tensor(x[i:i + 1]), *memory).output.data for i in range(5)])
     delta = MultiHeadAttention(8, 2, rng=rng)
     init.assign(delta.out_proj.weight, np.zeros((8, 8)))
-    metrics = {"change_of_other_outputs": gap(before[others], after[others]), "change_of_own_output": gap(before[2], after[2]),
-               "kept_memory_off": gap(head.attend(Tensor(x), *memory).output, before), "one_by_one_off": gap(singles, before),
+    metrics = {"change_of_other_outputs": gap(before[others], after[others]),
+               "change_of_own_output": gap(before[2], after[2]),
+               "kept_memory_off": gap(head.attend(Tensor(x), *memory).output, before),
+               "one_by_one_off": gap(singles, before),
                "silent_delta": gap(delta(Tensor(np.float32(x[None]))), 0),
                "unequal_widths_refused": refused(ShapeError, lambda: dot_product_attention(x, y))}
     return Report(metrics, {"3.6 Cross-attention": lambda: flow(CROSS, size=(5.6, 4.0))})

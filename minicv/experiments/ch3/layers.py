@@ -20,7 +20,8 @@ from .attention import NOTEBOOK, VASWANI, gap, zero
     paper=VASWANI, equations="y_t = sqrt(d) W[id_t]; tied output: logits = h W^T, section 3.4",
     shows="A look-up: rows that are not used get no gradient, rows used twice get both.",
     targets=[*exact({"gradient_of_unused_rows": 0, "bad_ids_refused": 2,
-                     "error_names_id_and_vocabulary": 1}), *zero("repeats_accumulate_off", "one_hot_product_off", "tied_gradient_off")])
+                     "error_names_id_and_vocabulary": 1}),
+             *zero("repeats_accumulate_off", "one_hot_product_off", "tied_gradient_off")])
 def embedding(preset, rng, out, progress):
     table, ids = Embedding(12, 6, rng=rng).astype(np.float64), np.array([[3, 7, 3], [5, 3, 7]])
     g = rng.standard_normal((2, 3, 6))
@@ -166,7 +167,8 @@ def _cubes(N=4, C=6, S=4):
 
 
 @experiment(
-    "ffn", title="Network of each token", chapter="3.1", notebook=NOTEBOOK, module="minicv/vit/encoder.py", paper=VASWANI,
+    "ffn", title="Network of each token", chapter="3.1", notebook=NOTEBOOK, module="minicv/vit/encoder.py",
+    paper=VASWANI,
     equations="FFN(x) = relu(x W1 + b1) W2 + b2, d_ff = 4 d, equation 2",
     shows="The same small network for every token, two convolutions of size 1: only attention mixes tokens.",
     departures=departures("E3.4"),

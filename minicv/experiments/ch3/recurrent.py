@@ -125,7 +125,8 @@ def _off_loops(rng):
     s, h = rng.standard_normal((1, 1, 3)), rng.standard_normal((1, 6, 4))
     W, U, v = (part.weight.data for part in (layer.query, layer.key, layer.score))
     e = np.exp([float(v[0] @ np.tanh(W @ s[0, 0] + U @ row)) for row in h[0]])
-    return gap(layer(Tensor(s), Tensor(h)).output.data[0, 0], sum(w * row for w, row in zip(e / e.sum(), h[0], strict=True)))
+    context = sum(w * row for w, row in zip(e / e.sum(), h[0], strict=True))
+    return gap(layer(Tensor(s), Tensor(h)).output.data[0, 0], context)
 
 
 def translation(model, test, i=0):
