@@ -7,7 +7,8 @@ from ...data import PAD, ArrayDataset, DataLoader, SeqToy
 from ...errors import MinicvError
 from ...nn import cross_entropy
 from ...optim import Adam, Scheduler, one_cycle
-from ...plot import DASHES, PALETTE, plot_attention
+from ...plot import PALETTE, plot_attention
+from ...plot.style import DASHES
 from ...train import fit
 from ...vit import AdditiveAttention, RecurrentTranslator
 from .. import Report, Target, experiment
@@ -29,7 +30,8 @@ MODULE = "minicv/vit/recurrent.py"
 def traditional(preset, rng, out, progress):
     steps = {"smoke": 3, "fast": 300, "full": 1500}[preset]
     reverse, dates = (task_data(task, preset, rng) for task in ("reverse", "date"))
-    models = {task[0].task: train_translator(*task[:2], steps, rng, progress) for task in (reverse, dates)}
+    models = {task[0].task: train_translator(*task[:2], n, rng, progress)
+              for task, n in ((reverse, steps), (dates, 2 * steps // 3))}
     tokens, weights = models["reverse"].translate(reverse[2]["source"])
     metrics = {"off_loops": _off_loops(rng), "row_sums_off_one": gap(weights.sum(axis=-1), 1),
                "reverse_token_accuracy": token_accuracy(tokens, reverse[2]["target"]),
