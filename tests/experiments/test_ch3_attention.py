@@ -1,7 +1,7 @@
 """Experiments of attention: exact targets hold, the two rules and the scores of translations are what they say.
 
-Proved: errata belong to experiments that name them; answers of the two rules by plain loops; token accuracy, exact share
-and alignment on small cases by hand.
+Proved: errata belong to experiments that name them; answers of the two rules by plain loops; token accuracy, exact
+share and alignment on small cases by hand.
 """
 
 import matplotlib
