@@ -4,7 +4,7 @@ import numpy as np
 
 from ..autograd import normalize as ops
 from ..autograd.modes import no_grad
-from ..errors import ShapeError
+from ..errors import ArgError, ShapeError
 from . import init
 from .check import channels, divisible, integer, number
 from .module import Buffer, Module, Parameter
@@ -145,6 +145,8 @@ class LayerNorm(Module):
         sizes = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         self.normalized_shape = tuple(integer("LayerNorm", "normalized_shape", n) for n in sizes)
         self.eps = number("LayerNorm", "eps", eps, low=0)
+        if self.eps == 0 and set(self.normalized_shape) == {1}:
+            raise ArgError("LayerNorm: eps is 0 for normalized_shape 1, expected > 0; one value has variance 0")
         _scale_and_shift(self, self.normalized_shape, affine)
 
     def forward(self, x):

@@ -3,6 +3,7 @@
 Functions take ``ax=None`` and return the Axes they drew on. matplotlib is imported inside them.
 """
 
+from .attention import attention_player, plot_attention
 from .boosting import plot_regions, plot_stump, plot_weights
 from .boxes import plot_costs, show_boxes
 from .confusion import plot_confusion
@@ -16,7 +17,8 @@ from .precision_recall import plot_precision_recall
 from .style import PALETTE, figure_style, new_axes
 from .trees import plot_tree
 
-__all__ = ["PALETTE", "Player", "alt_text", "embed", "figure_style", "image_uri", "module_svg", "new_axes",
+__all__ = ["PALETTE", "Player", "alt_text", "attention_player", "embed", "figure_style", "image_uri", "module_svg",
+           "new_axes", "plot_attention",
            "plot_confusion", "plot_contours", "plot_costs", "plot_curves", "plot_modules", "plot_path",
            "plot_precision_recall", "plot_regions", "plot_stump", "plot_tree", "plot_weights", "show_boxes",
            "show_filters", "show_image", "show_images", "show_misclassified", "tile"]
