@@ -19,13 +19,13 @@ def counts(model, side, small=32):
     return one.parameters, one.macs + area * (side * side - small * small)
 
 
-def gate(names, published, side):
-    """Build the networks, count, compare with {name: (parameters, GMAC)}: metrics and a table."""
+def gate(names, published, side, small=32):
+    """Build the networks, count, compare with {name: (parameters, GMAC or None)}: metrics and a table."""
     rows, off, worst = [], 0, 0.0
     for name in names:
-        (parameters, macs), (wanted, gmac) = counts(cnn.build(name, rng=0), side), published[name]
-        off, worst = off + (parameters != wanted), max(worst, abs(macs / 1e9 / gmac - 1))
-        rows.append({"network": name, "parameters": parameters, "GMAC": round(macs / 1e9, 3), "published": gmac})
+        (parameters, macs), (wanted, gmac) = counts(cnn.build(name, rng=0), side, small), published[name]
+        off, worst = off + (parameters != wanted), max(worst, abs(macs / 1e9 / gmac - 1) if gmac else 0.0)
+        rows.append({"network": name, "parameters": parameters, "GMAC": round(macs / 1e9, 3), "published": gmac or "-"})
     return {"parameter_counts_off": off, "worst_mac_error": worst}, rows
 
 
@@ -68,11 +68,19 @@ def diagram(columns, size=(3.0, 4.2)):
                 _box(ax, x, -k, text, 0.9 / max(len(r) for r in rows))
             _arrows(ax, below, places, -k)
             below = places
-        ax.annotate("", (1.06, 0.6 - len(rows)), (1.06, 0.35), arrowprops={"arrowstyle": "->", "color": "gray"})
-        ax.text(1.09, -len(rows) / 2, "x", color="gray")
-        ax.set(title=title, xlim=(-0.1, 1.2), ylim=(0.2 - len(rows), 0.7))
+        _around(ax, len(rows) - 1 - rows[::-1].index(["+"]), 0.55, 1.12)
+        if ["×"] in rows:
+            _around(ax, rows.index(["×"]), -1.5, -0.12)
+        ax.set(title=title, xlim=(-0.2, 1.2), ylim=(0.2 - len(rows), 0.75))
         ax.set_axis_off()
     return figure
+
+
+def _around(ax, row, start, side):
+    """A way round from the height `start` to a row, at x = side."""
+    end = 0.58 if side > 0.5 else 0.42
+    ax.plot([0.5, side, side], [start, start, -row], color="gray", linewidth=1)
+    ax.annotate("", (end, -row), (side, -row), arrowprops={"arrowstyle": "->", "color": "gray"})
 
 
 def _box(ax, x, y, text, width):

@@ -45,7 +45,8 @@ def grouped_conv(preset, rng, out, progress):
     return Report(metrics | {
         "weights_dense": dense.parameters, "weights_grouped": grouped.parameters,
         "weights_ratio": dense.parameters / grouped.parameters, "macs_ratio": dense.macs / grouped.macs,
-        "indivisible_refused": refused(ShapeError, *(lambda c=c: nn.Conv2d(*c, 3, groups=4) for c in ((6, 8), (8, 6))))},
+        "indivisible_refused": refused(ShapeError, *(
+            lambda c=c: nn.Conv2d(*c, 3, groups=4) for c in ((6, 8), (8, 6))))},
         {"Which channels an output channel reads": _reads,
          "The same as dense weights: blocks on the diagonal": _diagonal},
         {"Share of a random dense convolution that G groups cannot represent": lost})
@@ -196,7 +197,7 @@ def resnext(preset, rng, out, progress):
     names = list(PUBLISHED)[:1 if preset == "smoke" else None]
     metrics, table = gate(progress(names, desc="networks"), PUBLISHED, 224)
     train, test = shapes(preset, rng)
-    epochs = {"smoke": 1, "fast": 4, "full": 10}[preset]
+    epochs = {"smoke": 1, "fast": 3, "full": 10}[preset]
     sweep = {4: 6} if preset == "smoke" else {1: 16, 4: 6} if preset == "fast" else {1: 16, 2: 10, 4: 6, 8: 3}
     rows = [_trained(G, d, train, test, epochs, rng, progress) for G, d in sweep.items()]
     metrics |= {"accuracy": next(row["accuracy"] for row in rows if row["G"] == 4),
