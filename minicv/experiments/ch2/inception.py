@@ -16,6 +16,7 @@ from ...plot import plot_curves
 from .. import Report, Target, experiment
 from ..classify import learn, scores, shapes
 from ..parts import exact, panels, refused
+from ._diagrams import diagram
 from ._errata import departures
 from ._paper import count, published, sizes, table
 
@@ -44,8 +45,9 @@ def loss(model, batch):
     shows="Four filters side by side; a 1x1 convolution before the 5x5 makes it ten times cheaper.",
     departures=departures("E2.1"),
     targets=[*exact({
-        "out_channels": 256, "parameters": 163_696, "rows_off_table": 0, "sizes_changed": 0, "direct_mmac": (120.4, 0.05),
-        "reduced_mmac": (12.4, 0.05), "refused": 2}), Target("off_definition", "<=", 1e-5, tag="E"),
+        "out_channels": 256, "parameters": 163_696, "rows_off_table": 0, "sizes_changed": 0,
+        "direct_mmac": (120.4, 0.05), "reduced_mmac": (12.4, 0.05), "refused": 2}),
+        Target("off_definition", "<=", 1e-5, tag="E"),
         Target("other_order_differs", ">", 0.1, tag="E")])
 def inception_module(preset, rng, out, progress):
     module = Inception(192, ROWS["3a"], norm=None, rng=rng)
@@ -63,7 +65,7 @@ def inception_module(preset, rng, out, progress):
                            lambda: nn.Conv2d(8, 8, 5, rng=0)(Tensor(np.zeros((1, 8, 4, 4), np.float32))))}
     rows = [{"module": name, **row._asdict(), "channels": row.out} for name, row in ROWS.items()]
     return Report(metrics, {
-        "2.1 Inception module 3a behind the stem": lambda: plot_modules(module, (1, 192, 28, 28), depth=2).figure,
+        "2.1 Inception module 3a behind the stem": lambda: diagram(module, (1, 192, 28, 28), depth=2),
         "What the branches of 3a cost with and without reductions": _branch_costs}, {"Table 1, modules": rows})
 
 
@@ -167,7 +169,8 @@ def _with_and_without(preset, rng, progress, epochs):
     for aux in (False, True):
         model, name = small(np.random.default_rng(seed), aux=aux), "with" if aux else "without"
         history = learn(model, train, epochs=epochs, rng=np.random.default_rng(seed), progress=progress, loss=loss,
-                        batch=32, lr=0.1, validate=lambda m: {"accuracy": accuracy(scores(m, test["image"]), test["label"])})
+                        batch=32, lr=0.1, validate=lambda m: {
+                            "accuracy": accuracy(scores(m, test["image"]), test["label"])})
         seen = accuracy(scores(model, train["image"]), train["label"])
         runs[name] = history["accuracy"]
         rows.append({"heads": name, "training": seen, "test": runs[name][-1], "gap": seen - runs[name][-1]})
@@ -177,9 +180,9 @@ def _with_and_without(preset, rng, progress, epochs):
 @experiment(
     "inception-v1", title="Inception-v1 (GoogLeNet)", chapter="2.1", paper=PAPER, notebook=NOTEBOOK, module=MODULE,
     equations="table 1, fig. 3: 224 -> 28 in the stem, nine modules, global average pooling",
-    shows="Seven million parameters in place of sixty; and what a class loses when one branch of a module is silenced.",
-    departures="'googlenet' is the network of the public weights: batch norms, 3x3 where the paper has 5x5; the trained "
-               "one has two modules. " + departures("E2.1", "E2.2"),
+    shows="Seven million parameters in place of sixty; and what a class loses when one branch is silenced.",
+    departures="'googlenet' is the network of the public weights: batch norms, 3x3 where the paper has 5x5; the "
+               "trained one has two modules. " + departures("E2.1", "E2.2"),
     targets=[*published({"inception_v1": (6_998_552, 1.58), "googlenet": (6_624_904, 1.498)}),
              *exact({"with_heads_parameters": 13_378_280, "stem_side": 28, "small_images_refused": 1}),
              Target("accuracy", ">=", 0.90), Target("largest_drop", ">=", 0.2)])
@@ -195,17 +198,22 @@ def inception_v1(preset, rng, out, progress, *, epochs=3, lr=0.1):
         "with_heads_parameters": sum(p.size for p in heads.parameters()),
         "stem_side": counted["inception_v1"]["inception3a"].output[-1],
         "small_images_refused": refused(ShapeError, lambda: heads(Tensor(np.zeros((1, 3, 31, 31), np.float32)))),
-        "accuracy": accuracy(scores(model, test["image"]), test["label"]), "largest_drop": max(map(max, drops.values()))}
+        "accuracy": accuracy(scores(model, test["image"]), test["label"]),
+        "largest_drop": max(map(max, drops.values()))}
     network = partial(build_inception, "inception_v1", rng=0)
     return Report(metrics, {
-        "2.2 Architecture of Inception-v1": lambda: plot_modules(network(), (1, 3, 224, 224), depth=1).figure,
+        "2.2 Architecture of Inception-v1": lambda: diagram(network(), (1, 3, 224, 224), depth=1),
         "Training loss, auxiliary heads included": lambda: plot_curves({"loss": history.losses}, smooth=20).figure,
         "Accuracy lost without one branch of module 4a": lambda: _drop_map(drops)},
         {"Networks of paper size": table(counted),
-         "Modules of inception_v1": [{"module": name, "output": str(counted["inception_v1"][f"inception{name}"].output[1:]),
-                                      "MMAC": counted["inception_v1"][f"inception{name}"].macs / 1e6,
-                                      "auxiliary head": " ".join(h for h, at in HEADS.items() if at == name)}
-                                     for name in ROWS]})
+         "Modules of inception_v1": _modules(counted["inception_v1"])})
+
+
+def _modules(cost):
+    """Rows of the nine modules."""
+    return [{"module": name, "output": str(cost[f"inception{name}"].output[1:]),
+             "MMAC": cost[f"inception{name}"].macs / 1e6,
+             "auxiliary head": " ".join(head for head, at in HEADS.items() if at == name)} for name in ROWS]
 
 
 def class_accuracy(model, test):
