@@ -20,11 +20,10 @@ def head(kind, channels, side, classes, rng):
 
 
 def network(kind, rng):
-    """Three convolutions of stride 2 and a head, for images of 32 pixels."""
+    """Four convolutions, the first two of stride 2, and a head, for images of 32 pixels."""
     rng, layers = np.random.default_rng(rng), []
-    for C, O in ((3, 24), (24, 32), (32, 64)):
-        layers += [nn.Conv2d(C, O, 3, stride=2 if C > 3 else 1, padding=1, bias=False, rng=rng), nn.BatchNorm2d(O),
-                   nn.ReLU()]
+    for C, O, stride in ((3, 24, 2), (24, 48, 2), (48, 64, 1), (64, 64, 1)):
+        layers += [nn.Conv2d(C, O, 3, stride=stride, padding=1, bias=False, rng=rng), nn.BatchNorm2d(O), nn.ReLU()]
     return nn.Sequential(nn.Sequential(*layers), head(kind, 64, 8, 10, rng))
 
 
@@ -44,7 +43,7 @@ def class_maps(model, images):
     targets=[*exact({"flatten_weights": 50_176_000, "gap_weights": 1_024_000, "sizes_accepted": 4, "refused": 1,
                      "flatten_refuses_other_sizes": 1}), Target("maps_off_logits", "<=", 1e-4, tag="E"),
              Target("accuracy", ">=", 0.85)])
-def gap_head(preset, rng, out, progress, *, epochs=6):
+def gap_head(preset, rng, out, progress, *, epochs=5):
     count, epochs = {"smoke": (64, 1), "fast": (2000, epochs), "full": (16000, epochs)}[preset]
     train, test = shapes(preset, rng, count=count)
     seed, models, rows = int(rng.integers(2**31)), {}, []
