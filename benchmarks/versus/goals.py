@@ -41,7 +41,33 @@ GOALS = [
     Goal("autograd, 4x4 arrays", r"autograd.*", 0.75),
 ]
 
-NOT_REACHED = {             # only what a profile has shown
+PRODUCTS = ("{share} of the time is the matrix product of NumPy's BLAS library at {rate} GF/s, as fast as PyTorch's; the "
+            "register tile of `kernels/simd.py` reaches 110")
+NOT_REACHED = {             # only what a profile has shown: `python -m benchmarks.versus.profile PATTERN`
+    "3x3 stride-1 convolution, 64 to 256 channels, maps >= 8, f":
+        "256@14: tiles of 4 x 4 outputs cover 16 x 16 pixels, 23 % of the products are for nothing",
+    "3x3 stride-1 convolution, 64 to 256 channels, maps >= 8, f+b":
+        "256@14: tiles of 4 x 4 outputs cover 16 x 16 pixels, 23 % of the products are for nothing; 51 % convolve_tiles, "
+        "22 % multiply_tiles",
+    "3x3 512@7 n1, inference":
+        "92 % convolve_tiles: for four tiles of one image the 38 MB of transformed filters are read once, which alone "
+        "takes 1.3 of the 1.7 ms",
+    "1x1 convolution and linear": PRODUCTS.format(share="93 to 100 %", rate="81 to 91"),
+    "stride 2, stem, transposed":
+        "1x1 stride 2: 56 % correlate, 27 % matrix product, 15 % to copy every other pixel; transposed: 97 % in "
+        "correlate and correlate_filter, both at the rate of the register tile",
+    "dilated 3x3, rate 12":
+        "92 % convolve_tiles: the 144 sub-images are 5 or 6 pixels wide and tiles of 4 x 4 cover 8, so that half of "
+        "the products are for nothing",
+    "batch norm, training, f+b":
+        "81 % in four passes over memory (moments, apply, sums, gradient) at 25 GB/s of the 30 there are",
+    "GELU, sigmoid, exp, cross-entropy, layer norm":
+        "cross-entropy 64x10: 84 % of 0.09 ms is Python, 17 % the loops; layer norm reads and writes at 24 GB/s of the "
+        "30 there are",
+    "max pooling f+b": "56 % collect_taps, 39 % max_windows; PyTorch is 7 times as slow in its default layout only",
+    "attention f": "96 % in one kernel that reads keys and values once; 4 % Python",
+    "ResNet-50 inference, one image": PRODUCTS.format(share="51 %", rate="79") + "; 32 % in 3x3 convolutions, 14 % Python",
+    "ViT-B/16 training step": PRODUCTS.format(share="83 %", rate="90"),
     "autograd, 4x4 arrays": "create_graph records each rule's own operations at 6.6 us an op; without Python's "
                             "garbage collector it is 0.86",
 }

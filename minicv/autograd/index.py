@@ -8,6 +8,8 @@ Every index is checked before it is used, and index arrays are copied by ``x[ind
 them between the forward and the backward pass.
 """
 
+import math
+
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
@@ -134,12 +136,12 @@ def scatter_add(g, *, index, shape):
         index = index.astype(np.int64, copy=False)                # small types cannot hold index + shape[0]
         expected = index.shape + tuple(shape[1:])
     else:
-        index = np.arange(int(np.prod(shape))).reshape(shape)[index]      # positions in the flattened array
+        index = np.arange(math.prod(shape)).reshape(shape)[index]      # positions in the flattened array
         expected = index.shape
     if g.shape != expected:
         raise ShapeError(f"scatter_add: g has shape {g.shape}, expected {expected} for this index")
     if expected == index.shape:
-        return _add_elements(index, g, int(np.prod(shape))).reshape(shape)
+        return _add_elements(index, g, math.prod(shape)).reshape(shape)
     return _add_rows(np.where(index < 0, index + shape[0], index), g, shape)
 
 

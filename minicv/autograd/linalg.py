@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from ..errors import ArgError, ShapeError
+from ..kernels import product
 from .engine import expand
 from .op import op
 
@@ -44,9 +45,9 @@ def matmul(a, b):
         raise ShapeError(f"matmul: a has {a.shape[-1]} columns, b has {inner} rows, expected equal sizes "
                          f"(shapes {a.shape} and {b.shape})")
     if b.ndim == 2 and a.ndim > 2:                         # one large product is faster than many small ones
-        return np.matmul(a.reshape(-1, inner) if inner else a, b).reshape(*a.shape[:-1], b.shape[1])
+        return product.matmul(a.reshape(-1, inner) if inner else a, b).reshape(*a.shape[:-1], b.shape[1])
     try:
-        return np.matmul(a, b)
+        return np.matmul(a, b) if 1 in (a.ndim, b.ndim) else product.matmul(a, b)
     except ValueError:
         raise ShapeError(f"matmul: leading axes of a {a.shape} and b {b.shape} do not broadcast") from None
 

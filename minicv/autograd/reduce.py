@@ -6,6 +6,8 @@ warning; a maximum of nothing is a `ShapeError`. An `axis` that does not exist o
 `ArgError`, one that is no integer a `DTypeError`.
 """
 
+import math
+
 import numpy as np
 
 from ..errors import ArgError, ShapeError
@@ -37,7 +39,7 @@ def _kept_shape(shape, axes):
 
 def _count(function, shape, axis):
     """How many elements go into each result."""
-    return int(np.prod([shape[a] for a in check_axes(function, axis, len(shape))], dtype=np.int64))
+    return math.prod(shape[a] for a in check_axes(function, axis, len(shape)))
 
 
 def _spread(g, x, axis):

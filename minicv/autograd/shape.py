@@ -5,6 +5,8 @@ rule of the adjoint is the op itself. What is made of others (split, flatten, ti
 Results keep the memory layout of their input: channels last stays channels last (`kernels.layout`).
 """
 
+import math
+
 import numpy as np
 
 from ..errors import ArgError, DTypeError, ShapeError
@@ -99,7 +101,7 @@ def flatten(x, *, start=0):
     _integers("flatten", "start", start, low=0)
     if start > max(x.ndim - 1, 0):
         raise ArgError(f"flatten: start is {start}, expected within [0, {max(x.ndim - 1, 0)}] for x {x.shape}")
-    return reshape(x, shape=x.shape[:start] + (int(np.prod(x.shape[start:])),))
+    return reshape(x, shape=x.shape[:start] + (math.prod(x.shape[start:]),))
 
 
 # Joining and cutting ----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from .buffers import empty
 from .geometry import Geometry
 from .host import host
 from .launch import example
-from .panels import addresses, panels, tile_size, unpack
+from .panels import addresses, panels, tile_addresses, tile_size, unpack
 
 BLOCK_TILES = 16                    # tiles of a box that share one panel of the filter while it is in the cache
 CHUNK_PIXELS = 2048                 # outputs for each partial sum of the filter gradient ...
@@ -56,7 +56,8 @@ def conv(x, w, geometry, kept=False):
     y = empty((N, *geometry.grid, len(w)), x.dtype)            # first: a plan for what does not fit would take hours
     plan = forward_plan((N, H, W, C), len(w), geometry)
     packed = panels(w, geometry.groups, kept=kept)
-    correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), packed, y, *plan, *addresses("tile", "narrow_tile"))
+    correlate(len(plan.boxes), x.transpose(0, 2, 3, 1), packed, y, *plan,
+              *tile_addresses(len(w) // geometry.groups, "tile", "narrow_tile"))
     return y.transpose(0, 3, 1, 2)
 
 
@@ -67,7 +68,8 @@ def conv_input(g, w, geometry, shape, kept=False):
     gx = empty((N, H, W, C), g.dtype)
     plan = input_plan((N, H, W, C), len(w), geometry)
     adjoint = panels(w, geometry.groups, adjoint=True, kept=kept)
-    correlate(len(plan.boxes), g.transpose(0, 2, 3, 1), adjoint, gx, *plan, *addresses("tile", "narrow_tile"))
+    correlate(len(plan.boxes), g.transpose(0, 2, 3, 1), adjoint, gx, *plan,
+              *tile_addresses(C // geometry.groups, "tile", "narrow_tile"))
     return gx.transpose(0, 3, 1, 2)
 
 
@@ -87,7 +89,7 @@ def conv_filter(x, g, geometry):
     down, right = valid_outputs(x.shape, geometry)
     correlate_filter(chunks * G * blocks, x, g, partial, np.array(down), column_spans(right, few), geometry.stride,
                      geometry.dilation, geometry.corner, host().rows,
-                     *addresses("copy", "down_tile", "narrow_down_tile"))
+                     *addresses("copy"), *tile_addresses(O // G, "down_tile", "narrow_down_tile"))
     return unpack(partial, O)
 
 

@@ -7,8 +7,8 @@ Row 0 and column 0 of S are zero, as in OpenCV, so that no look-up needs a speci
 II(i, j) = sum over h <= i, w <= j, is the slice S[..., 1:, 1:]. Integers and booleans are summed exactly in int64,
 floats in float64.
 
-Bands of rows are independent once the columns above them are summed up. Where a band begins depends on the shape
-alone, so floats are rounded alike by any number of threads.
+Bands of rows are independent once the columns above them are summed up. For floats the shape alone says where a band
+begins, so that they are rounded alike by any number of threads; integers are exact, and each thread gets one band.
 
 References: Crow, SIGGRAPH 1984; Viola & Jones, CVPR 2001; Lienhart & Maydt, ICIP 2002, eq. 5 (tilted).
 Departures: none.
@@ -19,9 +19,12 @@ import math
 import numpy as np
 
 from ..errors import ArgError, BoxError, DTypeError, ShapeError
-from .launch import example, kernel
+from . import threads
+from .buffers import empty
+from .host import host
+from .launch import compiler_runs, example
 
-ROWS = 64                           # of a band: the sum of so many bytes fits into 16 bits
+ROWS = 64                           # of a band, at least
 
 
 def integral_image(x, *, squared=False):
@@ -52,16 +55,10 @@ def integral_image(x, *, squared=False):
     """
     planes, dtype = _planes("integral_image", x, squared)
     M, H, W = planes.shape
-    out = np.empty((M, H + 1, W + 1), dtype)
+    out = empty((M, H + 1, W + 1), dtype)
     out[:, 0], out[:, :, 0] = 0, 0
     if planes.size:
-        bands = -(-H // ROWS)
-        above = np.zeros((M, bands, W + 1), dtype)
-        if bands > 1:
-            columns = np.empty((M, bands - 1, W), np.uint16 if planes.dtype == np.uint8 else dtype)
-            column_sums(M * (bands - 1), planes, columns)
-            np.cumsum(columns.cumsum(axis=1, dtype=dtype), axis=2, out=above[:, 1:, 1:])
-        sum_bands(M * bands, planes, above, out)
+        _sum_planes(planes, out)
     return out.reshape(*np.shape(x)[:-2], H + 1, W + 1)
 
 
@@ -81,6 +78,7 @@ def tilted_integral_image(x):
     M, H, W = planes.shape
     out = np.zeros((M, H + 1, W + 1), dtype)
     if planes.size:
+        from .integral_loops import sum_triangles
         sum_triangles(M, planes, out)
     return out.reshape(*np.shape(x)[:-2], H + 1, W + 1)
 
@@ -156,6 +154,31 @@ def _planes(function, x, squared):
     return x * x if squared else x, dtype
 
 
+def _sum_planes(planes, out):
+    """Fill the table under its first row, band by band."""
+    from .integral_loops import column_sums, sum_bands, sum_byte_bands
+    M, H, W = planes.shape
+    rows = ROWS if out.dtype == np.float64 else max(ROWS, -(-H // threads.get_num_threads()))
+    bands, is_bytes = -(-H // rows), planes.dtype == np.uint8
+    above = np.zeros((M, bands, W + 1), out.dtype)
+    if bands > 1:
+        columns = np.empty((M, bands - 1, W), np.uint32 if is_bytes else out.dtype)
+        column_sums(M * (bands - 1), planes, rows, columns)
+        np.cumsum(columns.cumsum(axis=1, dtype=out.dtype), axis=2, out=above[:, 1:, 1:])
+    if is_bytes:
+        sum_byte_bands(M * bands, planes, above, rows, _routine(), 2 * host().lanes, out)
+    else:
+        sum_bands(M * bands, planes, above, rows, out)
+
+
+def _routine():
+    """Address of the routine of `prefix`, which the twin does not need."""
+    if not compiler_runs():
+        return 0
+    from .prefix import running_row
+    return running_row.address
+
+
 def _check_range(function, planes, squared):
     largest = max(int(planes.max(initial=0)), -int(planes.min(initial=0)))
     total = largest**(1 + squared) * planes.shape[1] * planes.shape[2]
@@ -179,92 +202,6 @@ def _check_all(function, boxes, good, wanted):
     if not good.all():
         at = tuple(int(i) for i in np.argwhere(~good)[0])
         raise BoxError(f"{function}: boxes[{', '.join(map(str, at))}] is {boxes[at].tolist()}, expected {wanted}")
-
-
-def column_sums_numpy(x, out):
-    """Sums over the rows of each band but the last."""
-    M, bands, W = out.shape
-    x[:, :bands * ROWS].reshape(M, bands, ROWS, W).sum(axis=2, dtype=out.dtype, out=out)
-
-
-def sum_bands_numpy(x, above, out):
-    """Two cumulative sums."""
-    x.cumsum(axis=1, dtype=out.dtype).cumsum(axis=2, out=out[:, 1:, 1:])
-
-
-def sum_triangles_numpy(x, out):
-    """The recursion, row by row."""
-    x = np.pad(x, ((0, 0), (1, 0), (0, 0))).astype(out.dtype)
-    for i in range(1, out.shape[1]):
-        fresh, t1, t2 = x[:, i - 1] + x[:, i], out[:, i - 1], out[:, max(i - 2, 0)]
-        out[:, i, 0], out[:, i, -1] = t1[:, 1], t1[:, -2] + fresh[:, -1]
-        out[:, i, 1:-1] = t1[:, :-2] + t1[:, 2:] - t2[:, 1:-1] + fresh[:, :-1]
-
-
-@kernel(twin=column_sums_numpy, out="out")
-def column_sums(start, stop, x, out):
-    """An item is one band of one image."""
-    bands, W = out.shape[1:]
-    for item in range(start, stop):
-        m, band = item // bands, item % bands
-        total = out[m, band]
-        total[:] = 0
-        for i in range(band * ROWS, (band + 1) * ROWS):
-            row = x[m, i]
-            for j in range(W):
-                total[j] += row[j]
-
-
-@kernel(twin=sum_bands_numpy, out="out")
-def sum_bands(start, stop, x, above, out):
-    """An item is one band of one image, written under the row `above` it (M, bands, W + 1).
-
-    Four rows at a time: four independent running sums keep the processor busy where one would wait for itself.
-    Rows after the last are computed from the last and written to a spare row.
-    """
-    bands, W = above.shape[1], x.shape[2]
-    spare = np.zeros(W, out.dtype)
-    zero = spare[0]
-    for item in range(start, stop):
-        m, band = item // bands, item % bands
-        before, end = above[m, band, 1:], min((band + 1) * ROWS, x.shape[1])
-        for i in range(band * ROWS, end, 4):
-            x0, x1, x2, x3 = x[m, i], x[m, min(i + 1, end - 1)], x[m, min(i + 2, end - 1)], x[m, min(i + 3, end - 1)]
-            y0 = out[m, i + 1, 1:]
-            y1 = out[m, i + 2, 1:] if i + 1 < end else spare
-            y2 = out[m, i + 3, 1:] if i + 2 < end else spare
-            y3 = out[m, i + 4, 1:] if i + 3 < end else spare
-            a, b, c, d = zero, zero, zero, zero
-            for j in range(W):
-                a, b, c, d = a + x0[j], b + x1[j], c + x2[j], d + x3[j]
-                total = before[j] + a
-                y0[j] = total
-                total += b
-                y1[j] = total
-                total += c
-                y2[j] = total
-                y3[j] = total + d
-            before = y3
-
-
-@kernel(twin=sum_triangles_numpy, out="out")
-def sum_triangles(start, stop, x, out):
-    """An item is one image. Inside, T[i, j] = T[i-1, j-1] + T[i-1, j+1] - T[i-2, j] + x[i-1, j-1] + x[i-2, j-1];
-    beyond the sides T[i, -1] = T[i-1, 0] and T[i, W+1] = T[i-1, W], so that there terms cancel."""
-    H, W = x.shape[1:]
-    for m in range(start, stop):
-        fresh = np.zeros(W, out.dtype)
-        for i in range(1, H + 1):
-            t, t1, t2, row, last = out[m, i], out[m, i - 1], out[m, max(i - 2, 0)], x[m, i - 1], x[m, max(i - 2, 0)]
-            for j in range(W):
-                fresh[j] = row[j]
-            if i > 1:
-                for j in range(W):
-                    fresh[j] += last[j]
-            t[0], t[W] = t1[1], t1[W - 1] + fresh[W - 1]
-            inner, right, up = t[1:], t1[2:], t2[1:]
-            for j in range(W - 1):
-                inner[j] = t1[j] + right[j] - up[j] + fresh[j]
 
 
 @example

@@ -27,6 +27,7 @@ import numpy as np
 from . import cache, threads
 
 SERIAL_ELEMENTS = 32768             # fewer for each thread are not worth starting it
+TWINS_ONLY = os.environ.get("MINICV_KERNELS") == "numpy"            # read once: a look-up costs as much as a small loop
 
 _kernels = {}
 _examples = []
@@ -148,9 +149,7 @@ def _is_plain(function):
 
 def load_numba():
     """The module numba, or None where kernels run as NumPy twins."""
-    if os.environ.get("MINICV_KERNELS") == "numpy":
-        return None
-    return _numba or _import_numba()
+    return None if TWINS_ONLY else _numba or _import_numba()
 
 
 def _import_numba():
@@ -190,11 +189,16 @@ def normal(a):
 
 def num_parts(args):
     """Number of threads worth starting for these arguments."""
-    wanted = threads.get_num_threads()
-    if _forked or wanted == 1:          # threads of a forked child's parent are gone, workers use one each
+    wanted = workers()
+    if wanted == 1:
         return 1
     elements = max((a.size for a in args if isinstance(a, np.ndarray)), default=0)
     return max(1, min(wanted, elements // SERIAL_ELEMENTS))
+
+
+def workers():
+    """Number of threads there are: one in a forked child, whose parent's threads are gone."""
+    return 1 if _forked else threads.get_num_threads()
 
 
 def share(function, calls):

@@ -24,16 +24,18 @@ def total(a):
 
 
 @part(allow="contract reassoc")
-def dot(a, b):
-    """Sum of products, float64."""
-    found = 0.0
+def sums(a, b):
+    """Sum of a row, and of its products with another: float64."""
+    of_a, of_ab = 0.0, 0.0
     for start in range(0, a.size, CHUNK):
         first, second = a[start:start + CHUNK], b[start:start + CHUNK]
-        near = a.dtype.type(0)
+        near_a = near_ab = a.dtype.type(0)
         for i in range(first.size):
-            near += first[i] * second[i]
-        found += near
-    return found
+            near_a += first[i]
+            near_ab += first[i] * second[i]
+        of_a += near_a
+        of_ab += near_ab
+    return of_a, of_ab
 
 
 def normalize_rows_numpy(x, weight, bias, eps, y, near, rest, inverse):
@@ -55,14 +57,12 @@ def normalize_rows(start, stop, x, weight, bias, eps, y, near, rest, inverse):
     Q = x.shape[1]
     real, d = x.dtype.type, np.empty(Q, x.dtype)
     for s in range(start, stop):
-        center = x[s, 0]
+        center = real(total(x[s]) / Q)
         for i in range(Q):
             d[i] = x[s, i] - center
-        center = real(center + total(d) / Q)
-        for i in range(Q):
-            d[i] = x[s, i] - center
-        left = total(d) / Q
-        var = dot(d, d) / Q - left * left
+        rest_sum, squares = sums(d, d)
+        left = rest_sum / Q
+        var = squares / Q - left * left
         var = 0.0 if var < 0 else var
         factor = np.divide(1.0, np.sqrt(var + eps))
         near[s], rest[s], inverse[s] = center, left, factor
@@ -102,7 +102,8 @@ def rows_gradient(start, stop, g, x, weight, near, rest, inverse, rows, gx, gw, 
                 for i in range(Q):
                     of_w[i] += g[s, i] * z[i]
                     of_b[i] += g[s, i]
-                h_mean, hz_mean = real(total(h) / Q), real(dot(h, z) / Q)
+                of_h, of_hz = sums(h, z)
+                h_mean, hz_mean = real(of_h / Q), real(of_hz / Q)
                 for i in range(Q):
                     gx[s, i] = scale * (h[i] - h_mean - z[i] * hz_mean)
             for i in range(Q):

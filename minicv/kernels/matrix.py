@@ -9,6 +9,7 @@ import numpy as np
 
 from .buffers import empty
 from .im2col import col2im, im2col
+from .product import matmul
 
 BLOCK_BYTES = 2**20                 # of columns at a time: about the second-level cache
 
@@ -18,7 +19,7 @@ def conv(x, w, geometry, kept=False):
     y = empty((len(x), *geometry.grid, len(w)), x.dtype)
     matrix = _filter_matrix(w, geometry.groups)                 # (G, P Q C/G, O/G)
     for pixels, columns in _columns(x, geometry):
-        np.matmul(columns, matrix, out=_by_group(y, geometry.groups)[:, pixels])
+        _multiply(columns, matrix, out=_by_group(y, geometry.groups)[:, pixels])
     return y.transpose(0, 3, 1, 2)
 
 
@@ -29,11 +30,11 @@ def conv_input(g, w, geometry, shape, kept=False):
     g = _by_group(g.transpose(0, 2, 3, 1), groups)              # (G, N I J, O/G)
     matrix = _filter_matrix(w, groups).swapaxes(1, 2)           # (G, O/G, P Q C/G)
     if geometry.pointwise:
-        np.matmul(g, matrix, out=_by_group(gx, groups))
+        _multiply(g, matrix, out=_by_group(gx, groups))
         return gx.transpose(0, 3, 1, 2)
     gx[...] = 0
     for first, pixels, columns in _blocks(gx.shape, geometry, gx.dtype):
-        np.matmul(g[:, pixels], matrix, out=_as_matrix(columns))
+        _multiply(g[:, pixels], matrix, out=_as_matrix(columns))
         col2im(_image_rows(first, columns.shape[1], geometry.grid[0], shape[2]),
                _runs(columns, geometry), _rows(gx), shape[1], first, geometry.grid[0],
                geometry.stride, geometry.corner, geometry.dilation)
@@ -47,8 +48,15 @@ def conv_filter(x, g, geometry):
     by_group = _by_group(gw, groups)                            # (G, P Q C/G, O/G)
     g = _by_group(g.transpose(0, 2, 3, 1), groups)              # (G, N I J, O/G)
     for pixels, columns in _columns(x, geometry):
-        by_group += columns.swapaxes(1, 2) @ g[:, pixels]
+        by_group += _multiply(columns.swapaxes(1, 2), g[:, pixels])
     return gw.transpose(3, 2, 0, 1)
+
+
+def _multiply(a, b, out=None):
+    """Products of a (G, M, K) and b (G, K, N)."""
+    if len(a) > 1:
+        return matmul(a, b, out)
+    return matmul(a[0], b[0], None if out is None else out[0])[None]
 
 
 def _columns(x, geometry):

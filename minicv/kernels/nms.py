@@ -129,17 +129,25 @@ def descending(values):
 def _keep(boxes, scores, labels, threshold):
     order = descending(scores)
     keep, boxes, labels = np.ones(len(order), bool), _scaled(boxes)[order], labels[order]
+    if len(order) <= FEW:
+        suppress_pairs(boxes, labels, float(threshold), keep)
+    else:
+        _keep_of_many(boxes, labels, float(threshold), keep)
+    return order[keep]
+
+
+def _keep_of_many(boxes, labels, threshold, keep):
+    """`suppress_cells` for the boxes that have an area (others neither go nor suppress), unless some are too fine."""
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     solid = width * height > 0
     finest = np.minimum(width, height).min(where=solid, initial=np.inf)
-    if len(order) <= FEW or finest < abs(boxes).max() * FINEST:
-        suppress_pairs(boxes, labels, float(threshold), keep)
-    elif solid.any():                                           # boxes without area neither go nor suppress
+    if finest < abs(boxes).max() * FINEST:
+        suppress_pairs(boxes, labels, threshold, keep)
+    elif solid.any():
         some = keep[solid]
-        suppress_cells(boxes[solid], labels[solid], float(threshold), *_cells(width[solid], threshold),
+        suppress_cells(boxes[solid], labels[solid], threshold, *_cells(width[solid], threshold),
                        *_cells(height[solid], threshold), some)
         keep[solid] = some
-    return order[keep]
 
 
 def _scaled(boxes):

@@ -35,6 +35,12 @@ def addresses(*names):
     return tuple(getattr(simd, name).address for name in names)
 
 
+def tile_addresses(channels, wide, narrow):
+    """Addresses of a tile of two vectors and of one; the second is compiled only if the last panel needs it."""
+    width = host().width
+    return addresses(wide, narrow if 0 < channels % width <= width // 2 else wide)
+
+
 def panels(w, groups=1, adjoint=False, kept=False):
     """Panels (G, blocks, P Q, C / G, width) of w (O, C / G, P, Q), float32.
 

@@ -89,6 +89,14 @@ class Emitter:
         place = self.builder.bitcast(self.step(pointer, offset), self.vector.as_pointer())
         self.builder.store(vector, place, align=4)
 
+    def load_as(self, kind, address):
+        """A vector of another type from the integer `address`, which need not be aligned."""
+        return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=1)
+
+    def store_as(self, vector, address):
+        """Store a vector of any type at the integer `address`."""
+        self.builder.store(vector, self.builder.inttoptr(address, vector.type.as_pointer()), align=1)
+
     def store_lane(self, vector, pointer, offset):
         """Store the first lane only."""
         value = self.builder.extract_element(vector, ir.IntType(32)(0))
@@ -108,9 +116,14 @@ class Emitter:
         return self.permute(self.builder.insert_element(self.undefined, value, ir.IntType(32)(0)),
                             [0] * self.lanes)
 
+    def spread_integer(self, value, kind):
+        """An integer in every lane of a vector of type `kind`."""
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
+        return self.permute(first, [0] * kind.count, first)
+
     def permute(self, vector, lanes, other=None):
         """Pick lanes; numbers from `self.lanes` on mean those of `other`."""
-        order = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        order = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
         return self.builder.shuffle_vector(vector, other or self.undefined, order)
 
     @property
@@ -125,7 +138,7 @@ class Emitter:
 
     def variable(self, value):
         """A vector that changes; LLVM keeps it in a register."""
-        place = cgutils.alloca_once(self.builder, self.vector)
+        place = cgutils.alloca_once(self.builder, value.type)
         self.builder.store(value, place)
         return place
 

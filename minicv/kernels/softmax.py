@@ -4,6 +4,8 @@ The axes are moved to the end, where rows are contiguous: for channels-last imag
 Callers ask `fits` first and otherwise compute the formula in NumPy, as for float64.
 """
 
+import math
+
 import numpy as np
 
 from .buffers import empty
@@ -26,7 +28,7 @@ class Rows:
         self.order = [*others, *axes]
         self.full = x.shape
         self.kept = tuple(x.shape[a] for a in others)
-        self.size = int(np.prod(self.kept, dtype=np.int64)), int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+        self.size = math.prod(self.kept), math.prod(x.shape[a] for a in axes)
 
     def split(self, x):
         """x as C-contiguous (S, K)."""

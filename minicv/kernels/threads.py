@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import threading
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from ..errors import ArgError
 
 _chosen = None
+_lock = threading.Lock()
+_guests, _setting = 0, 1                # blocks of `one_blas_thread` that run; what the libraries had before
 
 
 def set_num_threads(n: int) -> None:
@@ -49,6 +52,24 @@ def deterministic():
         _set_blas_threads(before)
 
 
+@contextmanager
+def one_blas_thread():
+    """Within this context, which may run in several threads at once, OpenBLAS uses the calling thread only."""
+    global _guests, _setting
+    with _lock:
+        if not _guests:
+            _setting = max((get_threads() for _, get_threads in _openblas()), default=1)
+            _set_openblas_threads(1)
+        _guests += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _guests -= 1
+            if not _guests:
+                _set_openblas_threads(_setting)
+
+
 @cache
 def _default():
     given = os.environ.get("NUMBA_NUM_THREADS", "")
@@ -62,8 +83,13 @@ def _default():
 def _set_blas_threads(n):
     if limits := _threadpoolctl():
         limits.threadpool_limits(n, user_api="blas")
-    for set_threads, _ in _openblas():
-        set_threads(n)
+    _set_openblas_threads(n)
+
+
+def _set_openblas_threads(n):
+    for set_threads, get_threads in _openblas():
+        if get_threads() != n:
+            set_threads(n)
 
 
 def _get_blas_threads():

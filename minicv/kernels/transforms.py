@@ -8,7 +8,7 @@ shares its sums.
 import numpy as np
 
 from .simd import Routine, emitted
-from .winograd import STEPS, kind, matrix
+from .winograd import STEPS, matrix
 
 
 def build_square(e, L, source, row, column, target, target_row, target_column, vectors):
@@ -72,13 +72,24 @@ def _sum(e, weights, x):
     return e.constant(0) if total is None else total
 
 
-@emitted(8)
-def squares(e, which, *args):
-    e.switch(which, {kind(step, m): lambda step=step, m=m: build_square(e, matrix(step, m), *args)
-                     for m in (2, 4) for step in STEPS})
+def _squares(m):
+    """Intrinsic (step, source, ..., vectors): all steps for one side m behind a switch."""
+    @emitted(8)
+    def squares(e, which, *args):
+        e.switch(which, {i: lambda step=step: build_square(e, matrix(step, m), *args) for i, step in enumerate(STEPS)})
+    return squares
+
+
+_squares_2, _squares_4 = _squares(2), _squares(4)
 
 
 @Routine
-def transform(which, source, row, column, target, target_row, target_column, vectors):
-    """One step, `kind(step, m)`, of a tile of `vectors` times as many channels as there are lanes."""
-    squares((which, source, row, column, target, target_row, target_column, vectors))
+def transform_2(step, source, row, column, target, target_row, target_column, vectors):
+    """Step number `step` of `STEPS`, m = 2, of a tile of `vectors` times as many channels as there are lanes."""
+    _squares_2((step, source, row, column, target, target_row, target_column, vectors))
+
+
+@Routine
+def transform_4(step, source, row, column, target, target_row, target_column, vectors):
+    """As `transform_2`, m = 4."""
+    _squares_4((step, source, row, column, target, target_row, target_column, vectors))

@@ -30,7 +30,7 @@ from .decimate import join, split, undilated
 from .geometry import Geometry
 from .host import host
 from .launch import compiler_runs, example
-from .panels import addresses, panels, prepared, tile_size
+from .panels import panels, prepared, tile_addresses, tile_size
 
 POINTS = {2: (0, 1, -1), 4: (0, 2**-0.5, -2**-0.5, 2**0.5, -2**0.5)}        # and infinity
 STEPS = ("input", "filter", "output", "output_gradient", "filter_gradient")
@@ -107,15 +107,15 @@ def conv_filter(x, g, geometry, m):
     blocks, width = tile_size(O)
     count = min(tiles, max(128, ROUND_BYTES // (4 * X * (C + O))))
     v, z = empty((X, count, C), x.dtype), empty((X, blocks, count, width), x.dtype)
-    routines = addresses("down_tile", "narrow_down_tile")
+    routines = tile_addresses(O, "down_tile", "narrow_down_tile")
     total = empty((blocks, X, C, width), x.dtype)
     for first in range(0, tiles, count):
         here = min(count, tiles - first)
-        input_tiles(here, x, v, first, grid, geometry.corner, m, host().lanes, _transform())
-        output_tiles(here, g, z, first, grid, m, host().lanes, _transform())
+        input_tiles(here, x, v, first, grid, geometry.corner, m, host().lanes, _transform(m))
+        output_tiles(here, g, z, first, grid, m, host().lanes, _transform(m))
         multiply_tiles(X * blocks, v, z, total, first, here, O, host().rows, *routines)
     gw = np.empty((3, 3, C, O), x.dtype)
-    sum_filters(C * blocks, total, gw, m, host().lanes, _transform())
+    sum_filters(C * blocks, total, gw, m, host().lanes, _transform(m))
     return gw.transpose(3, 2, 0, 1)
 
 
@@ -124,8 +124,8 @@ def _run(x, u, y, m, corner):
     grid = _tiles(y.shape[1:3], m)
     tiles = len(x) * grid[0] * grid[1]
     count = _block(tiles, x.shape[3])
-    convolve_tiles(-(-tiles // count), x, u, y, count, grid, corner, m, host().rows, _transform(),
-                   *addresses("tile", "narrow_tile"))
+    convolve_tiles(-(-tiles // count), x, u, y, count, grid, corner, m, host().rows, _transform(m),
+                   *tile_addresses(y.shape[3], "tile", "narrow_tile"))
 
 
 def _block(tiles, channels):
@@ -144,22 +144,17 @@ def _filters(w, m, adjoint, kept):
         from .winograd_loops import transform_filters
         packed = panels(w, adjoint=adjoint)[0]              # (blocks, 9, C, width)
         u = empty((len(packed), (m + 2)**2, *packed.shape[2:]), w.dtype)
-        transform_filters(len(u) * u.shape[2], packed, u, m, _transform())
+        transform_filters(len(u) * u.shape[2], packed, u, m, _transform(m))
         return u
     return prepared(w, ("winograd", m, adjoint), make, kept)
 
 
-def _transform():
-    """Address of the routine of `transforms`."""
+def _transform(m):
+    """Address of the routine of `transforms` for output tiles of side m."""
     if not compiler_runs():
         return 0
-    from .transforms import transform
-    return transform.address
-
-
-def kind(step, m):
-    """Number of a step for the routine of `transforms`."""
-    return STEPS.index(step) + len(STEPS) * (m == 4)
+    from . import transforms
+    return (transforms.transform_2 if m == 2 else transforms.transform_4).address
 
 
 @lru_cache

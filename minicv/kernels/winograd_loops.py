@@ -16,12 +16,6 @@ INPUT, FILTER, OUTPUT, OUTPUT_GRADIENT, FILTER_GRADIENT = range(5)         # as 
 
 
 @subroutine
-def number(step, m):
-    """`winograd.kind` for compiled code."""
-    return step + 5 if m == 4 else step
-
-
-@subroutine
 def place(t, grid):
     """Image, row and column of tile t."""
     return t // (grid[0] * grid[1]), t // grid[1] % grid[0], t % grid[1]
@@ -92,12 +86,12 @@ def convolve_tiles(start, stop, x, u, y, count, grid, corner, m, tile_rows, tran
 def read_tiles(start, stop, x, v, spare, first, grid, corner, m, lanes, transform):
     """v[:, item] = B^T d B of tile first + item, for start <= item < stop; v is (X, count, C)."""
     count, C = v.shape[1:]
-    n, which = m + 2, number(INPUT, m)
+    n = m + 2
     for item in range(start, stop):
         k, i, j = place(first + item, grid)
         a, row = square(x, k, i * m - corner[0], j * m - corner[1], n, spare)
         to = v.ctypes.data + 4 * item * C
-        call(transform, (which, a, row, C, to, n * count * C, count * C, C // lanes))
+        call(transform, (INPUT, a, row, C, to, n * count * C, count * C, C // lanes))
 
 
 @subroutine
@@ -121,14 +115,14 @@ def multiply_by_filters(v, u, z, tiles, tile_rows, tile, narrow_tile):
 def write_tiles(z, y, edge, first, last, grid, m, lanes, transform):
     """The tiles A^T z A, into y, or where they reach over its end into `edge` and from there as far as they fit."""
     (I, J, O), count = y.shape[1:], z.shape[1]
-    n, which = m + 2, number(OUTPUT, m)
+    n = m + 2
     for t in range(first, last):
         k, i, j = place(t, grid)
         i, j = i * m, j * m
         whole = i + m <= I and j + m <= J
         a = z.ctypes.data + 4 * (t - first) * O
         to = y.ctypes.data + 4 * ((k * I + i) * J + j) * O if whole else edge.ctypes.data
-        call(transform, (which, a, n * count * O, count * O, to, (J if whole else m) * O, O, O // lanes))
+        call(transform, (OUTPUT, a, n * count * O, count * O, to, (J if whole else m) * O, O, O // lanes))
         for p in range(0 if whole else min(m, I - i)):
             for q in range(min(m, J - j)):
                 for o in range(O):
@@ -146,12 +140,12 @@ def transform_filters_numpy(packed, u, m, transform):
 def transform_filters(start, stop, packed, u, m, transform):
     """An item is one input channel of one panel."""
     blocks, X, C, width = u.shape
-    n, which = m + 2, number(FILTER, m)
+    n = m + 2
     for item in range(start, stop):
         block, c = item // C, item % C
         a = packed.ctypes.data + 4 * (block * 9 * C + c) * width
         to = u.ctypes.data + 4 * (block * X * C + c) * width
-        call(transform, (which, a, 3 * C * width, C * width, to, n * C * width, C * width, 2))
+        call(transform, (FILTER, a, 3 * C * width, C * width, to, n * C * width, C * width, 2))
 
 
 # Filter gradient -------------------------------------------------------------------------------------
@@ -196,7 +190,7 @@ def input_tiles(start, stop, x, v, first, grid, corner, m, lanes, transform):
 def output_tiles(start, stop, g, z, first, grid, m, lanes, transform):
     """An item is one tile."""
     X, blocks, count, width = z.shape
-    O, n, which = g.shape[3], m + 2, number(OUTPUT_GRADIENT, m)
+    O, n = g.shape[3], m + 2
     spare = np.empty((m, m, O), np.float32)
     for item in range(start, stop):
         k, i, j = place(first + item, grid)
@@ -205,7 +199,7 @@ def output_tiles(start, stop, g, z, first, grid, m, lanes, transform):
             to = z.ctypes.data + 4 * (block * count + item) * width
             step = blocks * count * width
             vectors = min(2, (O - block * width) // lanes)
-            call(transform, (which, a + 4 * block * width, row, O, to, n * step, step, vectors))
+            call(transform, (OUTPUT_GRADIENT, a + 4 * block * width, row, O, to, n * step, step, vectors))
 
 
 @kernel(twin=multiply_tiles_numpy, out="total", vector=True)
@@ -232,10 +226,10 @@ def multiply_tiles(start, stop, v, z, total, first, count, O, tile_rows, tile, n
 def sum_filters(start, stop, total, gw, m, lanes, transform):
     """An item is one input channel of one panel."""
     blocks, X, C, width = total.shape
-    O, n, which = gw.shape[3], m + 2, number(FILTER_GRADIENT, m)
+    O, n = gw.shape[3], m + 2
     for item in range(start, stop):
         block, c = item // C, item % C
         a = total.ctypes.data + 4 * (block * X * C + c) * width
         to = gw.ctypes.data + 4 * (c * O + block * width)
         vectors = min(2, (O - block * width) // lanes)
-        call(transform, (which, a, n * C * width, C * width, to, 3 * C * O, C * O, vectors))
+        call(transform, (FILTER_GRADIENT, a, n * C * width, C * width, to, 3 * C * O, C * O, vectors))

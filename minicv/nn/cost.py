@@ -124,7 +124,7 @@ def cost(module, *inputs, dtype=np.float32):
     """
     if not inputs:
         raise ArgError("cost: inputs is empty, expected a shape such as (1, 3, 224, 224)")
-    tensors = [_zeros(x, dtype) for x in inputs]
+    tensors = [zeros("cost", x, dtype) for x in inputs]
     tally = _Tally(module)
     try:
         with module.evaluating(), no_grad(), observe(tally.op), np.errstate(all="ignore"):
@@ -135,10 +135,11 @@ def cost(module, *inputs, dtype=np.float32):
                      *(tally.counts[what].get(name, 0) for what in COUNTED)) for name, m in module.named_modules()])
 
 
-def _zeros(x, dtype):
+def zeros(where, x, dtype):
+    """A shape as a Tensor of zeros, an array as a Tensor, a Tensor as it is; `where` names the function in errors."""
     if not isinstance(x, (tuple, list)):
         return x if isinstance(x, Tensor) else Tensor(x)
-    return Tensor(np.zeros([integer("cost", "shape", n) for n in x], dtype))
+    return Tensor(np.zeros([integer(where, "shape", n) for n in x], dtype))
 
 
 class _Tally:

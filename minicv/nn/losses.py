@@ -66,7 +66,8 @@ def cross_entropy(logits, target, *, weight=None, label_smoothing=0.0, ignore_in
     loss = loss if weight is None else loss * share
     if smooth:
         loss = (1 - smooth) * loss + smooth * _uniform_part(logits, weight)
-    return _reduce("cross_entropy", where(kept, loss, 0.0), reduction, float(share.sum(dtype=np.float64)))
+    loss = loss if kept.all() else where(kept, loss, 0.0)
+    return _reduce("cross_entropy", loss, reduction, float(share.sum(dtype=np.float64)))
 
 
 def _uniform_part(logits, weight):

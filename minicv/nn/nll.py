@@ -48,13 +48,13 @@ def _at(target):
 
 
 def _nll_rule(g, y, z, target, aux):
-    (p,), at = aux, _at(target)
+    (p,) = aux
     if p is None:
-        return g[:, None] * softmax(z, axis=1) - scatter_add(g, index=at, shape=z.shape)
+        return g[:, None] * softmax(z, axis=1) - scatter_add(g, index=_at(target), shape=z.shape)
     if kernels.fits(g, p):
         return kernels.nll_input(g, p, target)
     gz = g[:, None] * p
-    gz[at] -= g
+    gz[_at(target)] -= g
     return gz
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from minicv.errors import ArgError, BoxError, DTypeError, ShapeError
 from minicv.kernels import integral as module
+from minicv.kernels import integral_loops as loops
 from minicv.kernels.integral import integral_image, rectangle_sums, tilted_integral_image, tilted_sums
 
 pytestmark = pytest.mark.ch4
@@ -55,6 +56,33 @@ def test_tables_equal_their_definitions(shape, dtype):
         assert table.dtype == wanted and table.shape == (shape[0] + 1, shape[1] + 1)
         np.testing.assert_allclose(table, expected, rtol=0, atol=1e-12 if wanted == np.float64 else 0)
         assert not table[0].any()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("width", [7, 8, 9, 31, 32, 33, 40, 71, 129])
+def test_bytes_in_vectors_and_the_columns_round_them(width, threads, monkeypatch):
+    """Rows of every alignment, the brightest pixels, more rows than one band has."""
+    monkeypatch.setattr(module.threads, "_chosen", threads)
+    for x in (np.full((150, width), 255, np.uint8), image((2, 67, width), np.uint8)):
+        expected = x.astype(np.int64).cumsum(axis=-1).cumsum(axis=-2)
+        assert np.array_equal(integral_image(x)[..., 1:, 1:], expected)
+
+
+@pytest.mark.parametrize("width", [5, 32, 75])
+def test_nothing_is_written_or_read_outside_the_arrays(width, monkeypatch):
+    """M5: bands of -7 round the table, bright pixels above and below the image."""
+    bands = []
+
+    def guarded(shape, dtype):
+        bands.append(np.full(np.prod(shape) + 256, -7, dtype))
+        return bands[-1][128:-128].reshape(shape)
+
+    monkeypatch.setattr(module, "empty", guarded)
+    around = np.full((11, width), 200, np.uint8)
+    around[1:-1] = image((9, width), np.uint8)
+    table = integral_image(around[1:-1])
+    assert np.array_equal(table[1:, 1:], around[1:-1].astype(np.int64).cumsum(0).cumsum(1))
+    assert len(bands) == 1 and (bands[0][:128] == -7).all() and (bands[0][-128:] == -7).all()
 
 
 def test_the_table_of_the_notes_is_a_slice():
@@ -151,9 +179,9 @@ def test_twins_agree_with_the_loops_and_stay_inside(dtype):
     above = np.zeros((2, 3, 14), total)
     above[:, 1:, 1:] = x.astype(total).reshape(2, 150, 13)[:, :128].reshape(2, 2, 64, 13).sum(axis=2).cumsum(
         axis=1).cumsum(axis=2)
-    for kernel, count, args, shape in ((module.column_sums, 4, (x,), (2, 2, 13)),
-                                       (module.sum_bands, 6, (x, above), (2, 151, 14)),
-                                       (module.sum_triangles, 2, (x,), (2, 151, 14))):
+    for kernel, count, args, shape in ((loops.column_sums, 4, (x, 64), (2, 2, 13)),
+                                       (loops.sum_bands, 6, (x, above, 64), (2, 151, 14)),
+                                       (loops.sum_triangles, 2, (x,), (2, 151, 14))):
         guarded, expected = np.full((4, *shape[1:]), 77, total), np.zeros(shape, total)
         guarded[1:3] = 0
         kernel(count, *args, guarded[1:3])

@@ -13,6 +13,7 @@ import pytest
 
 from minicv.errors import ArgError, BoxError, DataFormatError, ShapeError
 from minicv.geometry import RLE, rle_decode, segmentation_rle
+from minicv.kernels import launch
 from minicv.metrics import evaluate_coco, evaluate_coco_arrays
 from tests.metrics.coco_data import KINDS, STORED, random_data, reference
 
@@ -178,9 +179,9 @@ def test_order_of_images_ids_and_monotone_scores_change_nothing():
 def test_loops_and_twins_agree(kind, monkeypatch):
     for seed in range(20, 26):
         dataset, results = random_data(seed, masks=kind == "segm")
-        monkeypatch.delenv("MINICV_KERNELS", raising=False)
+        monkeypatch.setattr(launch, "TWINS_ONLY", False)
         loops = evaluate_coco(dataset, results, iou_type=kind)
-        monkeypatch.setenv("MINICV_KERNELS", "numpy")
+        monkeypatch.setattr(launch, "TWINS_ONLY", True)
         twins = evaluate_coco(dataset, results, iou_type=kind)
         for a, b in zip(loops, twins, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-12)

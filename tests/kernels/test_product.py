@@ -1,0 +1,93 @@
+"""Matrix products in pieces.
+
+Proved here: every shape, layout and dtype equals the sum over the inner axis; the pieces tile the result and are cut by
+the shape alone, so that any number of threads gives the same bytes (T2); the BLAS library's own setting is back after
+a product, also after an error and with products in several threads at once (N1).
+"""
+
+import threading
+
+import numpy as np
+import pytest
+
+from minicv.kernels import product, threads
+
+SHAPES = [(1, 1, 1), (3, 0, 2), (0, 3, 2),
+          (70, 300, 90), (600, 64, 200), (64, 700, 900), (1, 5000, 1300), (520, 512, 520)]
+
+
+def operands(M, K, N, dtype=np.float32, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((M, K)).astype(dtype), rng.standard_normal((K, N)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_product_is_the_sum_over_the_inner_axis(shape, dtype):
+    a, b = operands(*shape)
+    a, b = (10 * a).astype(dtype), (10 * b).astype(dtype)
+    expected = np.einsum("mk,kn->mn", a.astype(np.float64), b.astype(np.float64), optimize=False)
+    out = np.full(expected.shape, 7, dtype)
+    bound = 1e-5 * max(1, np.abs(expected).max(initial=0)) if dtype == np.float32 else 1e-8
+    for result in (product.matmul(a, b), product.matmul(np.asfortranarray(a), b.T.copy().T), product.matmul(a, b, out)):
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, expected, rtol=0, atol=bound)
+    assert product.matmul(a, b, out) is out
+
+
+def test_batches_and_mixed_dtypes_are_left_to_numpy():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((3, 100, 64)), rng.standard_normal((3, 64, 100)).astype(np.float32)
+    np.testing.assert_array_equal(product.matmul(a, b), np.matmul(a, b))
+    assert product.matmul(a[0], b[0].repeat(9, axis=1)).dtype == np.float64
+
+
+@pytest.mark.parametrize("shape", SHAPES[3:], ids=str)
+def test_pieces_tile_the_result(shape):
+    a, b = operands(*shape)
+    out = np.zeros((len(a), b.shape[1]))
+    cut = product.pieces(a, b, out)
+    for left, right, part in cut:
+        assert part.shape == (len(left), right.shape[1])
+        part += 1
+    assert (out == 1).all()
+    assert len(cut) == 1 or all(max(part.shape) >= product.SIDE and np.prod(shape) >= product.WORK for *_, part in cut)
+
+
+def test_threads_change_no_byte(monkeypatch):
+    for shape in SHAPES[3:]:
+        results = []
+        for count in (1, 2, 5):
+            monkeypatch.setattr(threads, "_chosen", count)
+            results.append(product.matmul(*operands(*shape)).tobytes())
+        assert results[0] == results[1] == results[2]
+
+
+def test_the_librarys_setting_returns():
+    if not threads._openblas():
+        pytest.skip("NumPy came without OpenBLAS")
+    before = threads._get_blas_threads()
+    a, b = operands(400, 400, 400)
+    inside, failures = [], []
+
+    def work():
+        try:
+            for _ in range(20):
+                with threads.one_blas_thread():
+                    inside.append(threads._get_blas_threads())
+                    product.matmul(a, b)
+        except Exception as error:
+            failures.append(error)
+
+    try:
+        threads._set_blas_threads(2)
+        workers = [threading.Thread(target=work) for _ in range(4)]
+        for w in workers:
+            w.start()
+        for w in workers:
+            w.join()
+        with pytest.raises(ValueError):
+            product.matmul(a, b[:-1].repeat(2, axis=1))
+        assert not failures and set(inside) == {1} and threads._get_blas_threads() == 2
+    finally:
+        threads._set_blas_threads(before)
