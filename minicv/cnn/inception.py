@@ -193,16 +193,19 @@ class InceptionV1(Module):
         Modules, called by stage (3, 4, 5) and letter.
     stem : "imagenet" or "cifar"
         7x7 convolution of stride 2 and two pools; or 3x3 of stride 1 without pools, for images of about 32 pixels.
+    stem_channels : (first, last), default (64, 192)
+        Of the first two convolutions of the stem, and of the third.
     rng : numpy Generator, int or None
     """
 
-    def __init__(self, spec, *, num_classes=1000, aux=False, rows=ROWS, stem="imagenet", rng=None):
+    def __init__(self, spec, *, num_classes=1000, aux=False, rows=ROWS, stem="imagenet",
+                 stem_channels=(64, 192), rng=None):
         rng, norm = np.random.default_rng(rng), spec.norm
         self.rows, self.least = tuple(rows), 32 if stem == "imagenet" else 1
-        self._stem(choice("InceptionV1", "stem", stem, ("imagenet", "cifar")) == "cifar", norm, rng)
+        self._stem(choice("InceptionV1", "stem", stem, ("imagenet", "cifar")) == "cifar", stem_channels, norm, rng)
         self.maxpool3 = MaxPool2d(3, stride=2, ceil_mode=True)
         self.maxpool4 = MaxPool2d(spec.last_pool, stride=2, ceil_mode=True)
-        C = 192
+        C = self.conv3.out_channels
         for name, row in rows.items():
             setattr(self, f"inception{name}", Inception(C, row, size=spec.size, norm=norm, rng=rng))
             C = row.out
@@ -212,10 +215,10 @@ class InceptionV1(Module):
         self.avgpool, self.dropout = GlobalAvgPool2d(), Dropout(spec.dropout, rng=rng)
         self.fc = Linear(C, integer("InceptionV1", "num_classes", num_classes), rng=rng)
 
-    def _stem(self, small, norm, rng):
-        unit = partial(ConvUnit, norm=norm, rng=rng)
-        self.conv1 = unit(3, 64, 3) if small else unit(3, 64, 7, stride=2)
-        self.conv2, self.conv3 = unit(64, 64, 1), unit(64, 192, 3)
+    def _stem(self, small, channels, norm, rng):
+        unit, (C, O) = partial(ConvUnit, norm=norm, rng=rng), pair("InceptionV1", "stem_channels", channels)
+        self.conv1 = unit(3, C, 3) if small else unit(3, C, 7, stride=2)
+        self.conv2, self.conv3 = unit(C, C, 1), unit(C, O, 3)
         self.norm1, self.norm2 = [Identity() if norm else LocalResponseNorm(5) for _ in range(2)]
         self.maxpool1, self.maxpool2 = [Identity() if small else MaxPool2d(3, stride=2, ceil_mode=True)
                                         for _ in range(2)]

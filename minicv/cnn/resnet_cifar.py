@@ -22,16 +22,18 @@ class CifarBlock(Module):
     ----------
     in_channels, out_channels : int
     stride : int, default 1
+    plain : bool, default False
+        Leave out S(x).
     rng : numpy Generator, int or None
     """
 
-    def __init__(self, in_channels, out_channels, *, stride=1, rng=None):
+    def __init__(self, in_channels, out_channels, *, stride=1, plain=False, rng=None):
         rng = np.random.default_rng(rng)
         self.conv1 = conv(in_channels, out_channels, 3, stride=stride, rng=rng)
         self.bn1 = BatchNorm2d(out_channels)
         self.conv2 = conv(out_channels, out_channels, 3, rng=rng)
         self.bn2 = BatchNorm2d(out_channels)
-        self.stride, self.extra = stride, out_channels - in_channels
+        self.stride, self.extra, self.plain = stride, out_channels - in_channels, bool(plain)
 
     def shortcut(self, x):
         """Option A: every `stride`-th pixel, new channels zero."""
@@ -43,7 +45,7 @@ class CifarBlock(Module):
     def forward(self, x):
         """x (N, C, H, W) -> (N, O, H / stride, W / stride)."""
         y = self.bn1(self.conv1(x), activation="relu")
-        return self.bn2(self.conv2(y), residual=self.shortcut(x), activation="relu")
+        return self.bn2(self.conv2(y), residual=None if self.plain else self.shortcut(x), activation="relu")
 
 
 class CifarResNet(Module):
@@ -58,6 +60,8 @@ class CifarResNet(Module):
     num_classes : int, default 10
     width : int, default 16
         Channels of the first stage; doubled in each of the next two.
+    plain : bool, default False
+        The network without its shortcuts, to which the paper compares (fig. 6, left).
     rng : numpy Generator, int or None
 
     Raises
@@ -66,7 +70,7 @@ class CifarResNet(Module):
         For another depth.
     """
 
-    def __init__(self, depth, *, num_classes=10, width=16, rng=None):
+    def __init__(self, depth, *, num_classes=10, width=16, plain=False, rng=None):
         rng, n = np.random.default_rng(rng), (integer("CifarResNet", "depth", depth) - 2) // 6
         if depth < 8 or depth != 6 * n + 2:
             raise ArgError(f"CifarResNet: depth is {depth}, expected 6 n + 2 with n >= 1, e.g. 20")
@@ -76,7 +80,7 @@ class CifarResNet(Module):
         for i in range(3):
             O, blocks = width * 2 ** i, []
             for k in range(n):
-                blocks.append(CifarBlock(C, O, stride=2 if i and not k else 1, rng=rng))
+                blocks.append(CifarBlock(C, O, stride=2 if i and not k else 1, plain=plain, rng=rng))
                 C = O
             setattr(self, f"layer{i + 1}", Sequential(*blocks))
         self.avgpool = GlobalAvgPool2d()

@@ -212,6 +212,14 @@ def test_impossible_networks_are_refused(make, words):
         make()
 
 
+def test_the_stem_may_be_narrow():
+    net = tiny(stem_channels=(5, 7))
+    assert net.conv1.out_channels == net.conv2.out_channels == 5 and net.inception3a.branch1.conv.in_channels == 7
+    assert net(Tensor(image((2, 3, 16, 16), np.float32))).shape == (2, 4)
+    with pytest.raises(ArgError, match="InceptionV1: stem_channels is 0"):
+        tiny(stem_channels=(0, 7))
+
+
 def test_images_that_are_too_small_are_refused():
     net = InceptionV1(VARIANTS["googlenet"], rows=FEW, num_classes=4, rng=0)
     with pytest.raises(ShapeError, match="InceptionV1: x has shape .1, 3, 31, 40., expected at least 32"):

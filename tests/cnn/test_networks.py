@@ -312,3 +312,14 @@ def test_impossible_networks_are_refused(make, words):
 def test_images_of_another_shape_are_refused(shape):
     with pytest.raises(ShapeError):
         NETS["resnet"]()(Tensor(np.zeros(shape, np.float32)))
+
+
+def test_a_plain_network_is_the_residual_one_without_its_shortcuts():
+    """He et al., fig. 6: same parameters, and a block gives relu(F(x)) alone."""
+    block, plain = (cnn.resnet_cifar.CifarBlock(4, 4, plain=p, rng=0).eval() for p in (False, True))
+    x = np.abs(hashed("x", (2, 4, 6, 8))).astype(np.float32)
+    f = block.bn2(block.conv2(block.bn1(block.conv1(Tensor(x)), activation="relu"))).data
+    np.testing.assert_allclose(plain(Tensor(x)).data, np.maximum(f, 0), atol=1e-6)
+    np.testing.assert_allclose(block(Tensor(x)).data, np.maximum(f + x, 0), atol=1e-6)
+    sizes = [sum(p.size for p in cnn.resnet_cifar.CifarResNet(8, plain=p, rng=0).parameters()) for p in (False, True)]
+    assert sizes[0] == sizes[1]
