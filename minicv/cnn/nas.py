@@ -1,12 +1,12 @@
 r"""Architecture search by reinforcement learning (Zoph and Le, ICLR 2017).
 
-A recurrent controller writes an architecture as a sequence of tokens, one for each decision. The network it describes is
-trained, its accuracy is the reward R, and the controller is moved towards what was better than usual,
+A recurrent controller writes an architecture as a sequence of tokens, one for each decision. The network it describes
+is trained, its accuracy is the reward R, and the controller is moved towards what was better than usual,
 
     grad J = E[ sum_t grad log p(a_t | a_1 ... a_(t-1)) (R - b) ]                                  (§3.2)
 
 with b a moving average of earlier rewards. `cost_reward` also counts multiply-adds (Tan et al., MnasNet, CVPR 2019).
-Departures: one process in place of a parameter server with 800 children at a time; no anchor points for skip connections.
+Departures: one process in place of a parameter server with 800 children at a time; no anchor points for skips.
 """
 
 import itertools

@@ -99,19 +99,18 @@ def probabilities(table, before, after):
 
 def b0():
     """Stages of B0: height is the size of the map, one bar a block."""
-    rows = [("conv 3x3", 1, 32, 112)]
-    n = 112
+    rows, n = [("conv 3x3", 1, 32, 112)], 112
     for row in B0:
         n //= row.stride
         rows.append((f"MBConv{row.t}\n{row.size}x{row.size}", row.blocks, row.channels, n))
     figure, (ax,) = panels(1, (10.0, 3.0))
     x = 0
-    for i, (name, blocks, channels, n) in enumerate([*rows, ("conv 1x1", 1, 1280, n)]):
-        height = 0.3 + 0.7 * np.sqrt(n / 112)
+    for i, (name, blocks, channels, side) in enumerate([*rows, ("conv 1x1", 1, 1280, n)]):
+        height = 0.3 + 0.7 * np.sqrt(side / 112)
         ax.bar(x + np.arange(blocks), height, width=0.8, align="edge", color=PALETTE[i % 6], alpha=0.85)
         middle = x + (blocks - 0.2) / 2
-        ax.text(middle, height + 0.03, f"{channels}\n{n} x {n}", ha="center", fontsize=8)
-        ax.text(middle, -0.04, f"{name}" + (f"\n{blocks} times" if blocks > 1 else ""), ha="center", va="top", fontsize=8)
+        ax.text(middle, height + 0.03, f"{channels}\n{side} x {side}", ha="center", fontsize=8)
+        ax.text(middle, -0.04, name + (f"\n{blocks} times" if blocks > 1 else ""), ha="center", va="top", fontsize=8)
         x += max(blocks, 1.6) + 0.5
     ax.set(xlim=(-0.6, x), ylim=(-0.35, 1.2))
     ax.axis("off")

@@ -70,8 +70,9 @@ def structure(spec, side=224):
             ax.bar(x, height, width=0.8, color=color, alpha=0.8, align="edge")
             x += 1
         middle = (start + x - 0.2) / 2
-        ax.text(middle, height + 0.04, f"{width}\n{n} x {n}" if n > 1 else f"{width}\nclasses", ha="center", fontsize=8)
-        ax.text(middle, -0.05, f"{name}" + (f"\n{depth} blocks" if depth > 1 else ""), ha="center", va="top",
+        ax.text(middle, height + 0.04, f"{width}\n" + (f"{n} x {n}" if n > 1 else "classes"), ha="center",
+                fontsize=8)
+        ax.text(middle, -0.05, name + (f"\n{depth} blocks" if depth > 1 else ""), ha="center", va="top",
                 fontsize=8)
         x += 0.7
     ax.set(ylim=(-0.3, 1.2), xlim=(-0.5, x))

@@ -70,25 +70,26 @@ def single_dimension(preset, rng, out, progress):
     factors = (0.5, 1, 1.5, 2)
     costs = {name: [_resnet_macs(Scale(**{name: f})) for f in factors] for name in Scale._fields}
     depths, widths = scale_network((2, 2), (16, 32), Scale(0.01, 0.01))
-    bad = [Scale(depth=0), Scale(width=-1.0), Scale(resolution=0), Scale(width=np.nan)]
+    bad = [Scale(depth=0), Scale(width=-1.0), Scale(width=np.nan)]
     metrics = {f"exponent_{name}": exponent(factors, found) for name, found in costs.items()} | {
         "least_blocks": min(depths), "least_channels": min(widths),
-        "refused": refused(ArgError, *[functools.partial(scale_network, (1,), (8,), scale) for scale in bad[:2] + bad[3:]],
-                           lambda: scale_side(32, bad[2]), lambda: scale_network((0,), (8,), Scale()))}
+        "refused": refused(ArgError, *[functools.partial(scale_network, (1,), (8,), scale) for scale in bad],
+                           lambda: scale_side(32, Scale(resolution=0)), lambda: scale_network((0,), (8,), Scale()))}
     train = Trainer(preset, rng)
     sweep = {"depth": (1, 2, 4), "width": (0.5, 1, 2), "resolution": (0.5, 1, 1.5)}
     found = {name: {f: train(Scale(**{name: float(f)})) for f in progress(values, desc=name)}
              for name, values in sweep.items()}
     rows = [{"dimension": name, "factor": f, "million MACs": cost / 1e6, "accuracy": value}
             for name, line in found.items() for f, (cost, value) in line.items()]
+    lines = {name: list(line.values()) for name, line in found.items()}
     return Report(metrics, {
         "Figure 2.6. Accuracy against width, depth and resolution": lambda: draw.sweeps(found),
-        "The same against multiply-adds": lambda: draw.over_cost({n: list(line.values()) for n, line in found.items()})},
+        "The same against multiply-adds": lambda: draw.over_cost(lines)},
         {"Scaling in one dimension": rows})
 
 
 def _resnet_macs(scale):
-    """Multiply-adds of a scaled ResNet of basic blocks, counted."""
+    """Multiply-adds of a scaled ResNet of basic blocks."""
     depths, widths = scale_network((4, 4, 4, 4), (16, 32, 64, 128), scale)
     side = scale_side(64, scale, multiple=32)
     return nn.cost(ResNet(Spec(BasicBlock, depths), widths=widths, num_classes=10, rng=0), (1, 3, side, side)).macs
