@@ -173,6 +173,8 @@ print(f"EfficientNet-B0: {sum(p.size for p in net.parameters()):,} parameters")
 assert sum(p.size for p in net.parameters()) == 5_288_548
 networks = population("E", 3, Limits(stages=3, depth=3, width=64), rng=0)
 assert all(belongs(stages, "E") for stages in networks)
+assert fit_groups(Stage(1, 20, 8)) == Stage(1, 24, 8)                        # only when asked to
+assert cost_reward(0.7, 2e6, target=1e6) < cost_reward(0.7, 1e6, target=1e6) == 0.7
 record = search(controller, lambda a: table[space.index([space.choices[k].index(v) for k, v in a.items()])],
                 Adam(parameters, lr=0.02), episodes=200, batch=10, rng=0)
 print(f"mean reward: first 50 {record.rewards[:50].mean():.2f}, last 50 {record.rewards[-50:].mean():.2f}")

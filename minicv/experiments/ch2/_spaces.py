@@ -60,8 +60,8 @@ def rule(spec):
 def structure(spec, side=224):
     """Stem, body and head with the sizes of their maps, one box a block."""
     stages = regnet.stages(spec)
-    parts = [("stem", 1, 32, side // 2)] + [
-        (f"stage {i}", s.depth, s.width, side // 2 ** (i + 1)) for i, s in enumerate(stages, 1)] + [("head", 1, 1000, 1)]
+    body = [(f"stage {i}", s.depth, s.width, side // 2 ** (i + 1)) for i, s in enumerate(stages, 1)]
+    parts = [("stem", 1, 32, side // 2), *body, ("head", 1, 1000, 1)]
     figure, (ax,) = panels(1, (9.0, 2.9))
     x = 0
     for color, (name, depth, width, n) in zip(PALETTE, parts, strict=False):

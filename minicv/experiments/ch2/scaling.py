@@ -62,8 +62,8 @@ def macs(scale, side=SIDE):
     "model-scaling", title="Deeper, wider, larger images", chapter="2.6", notebook=NOTEBOOK, paper=PAPER,
     module="minicv/cnn/scaling.py", equations="multiply-adds ~ d w^2 r^2", tour=3,
     shows="Cost grows linearly with depth and with the squares of width and resolution; accuracy grows less and less.",
-    departures="Accuracy on drawn shapes in place of ImageNet; 16 to 48 pixels. Costs of a ResNet with a quarter of its "
-               "channels.",
+    departures="Accuracy on drawn shapes in place of ImageNet; 16 to 48 pixels. Costs of a ResNet with a quarter of "
+               "its channels.",
     targets=exact({"exponent_depth": (1, 0.15), "exponent_width": (2, 0.15), "exponent_resolution": (2, 0.15),
                    "refused": 5, "least_blocks": 1, "least_channels": 8}))
 def single_dimension(preset, rng, out, progress):
