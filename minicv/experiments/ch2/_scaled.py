@@ -25,7 +25,7 @@ def over_cost(lines):
     for marker, (label, points) in zip("osD^v*", lines.items(), strict=False):
         macs, values = zip(*sorted(points), strict=True)
         ax.plot(np.array(macs) / 1e6, values, f"{marker}-", label=label)
-    ax.set(xlabel="million multiply-adds", ylabel="accuracy", xscale="log")
+    ax.set(xlabel="million multiply-adds", ylabel="accuracy")
     ax.legend()
     return figure
 
@@ -61,8 +61,8 @@ def search_loop():
         ax.text(x, 0.5, text, ha="center", va="center", fontsize=11,
                 bbox={"boxstyle": "round,pad=0.7", "facecolor": "#E8F1FA", "edgecolor": "black"})
     for start, end, bend, at, text in (
-            (0.2, 0.8, -0.35, 0.96, "samples an architecture a with probability p(a)"),
-            (0.8, 0.2, -0.35, 0.02, "accuracy R: step along (R - b) grad log p(a)")):
+            (0.2, 0.8, -0.35, 0.66, "samples an architecture a with probability p(a)"),
+            (0.8, 0.2, -0.35, 0.34, "accuracy R: step along (R - b) grad log p(a)")):
         shift = 0.13 if start < end else -0.13
         ax.annotate("", (end, 0.5 + shift * 1.6), (start, 0.5 + shift * 1.6),
                     arrowprops={"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}", "linewidth": 1.5})

@@ -145,7 +145,7 @@ PUBLISHED = {                   # the authors' code: widths and depths of the st
 PARAMETERS = {                  # timm (the first) and torchvision
     "x_200mf": 2_684_792, "x_400mf": 5_495_976, "x_1_6gf": 9_190_136, "x_3_2gf": 15_296_552, "x_8gf": 39_572_648,
     "x_16gf": 54_278_536, "x_32gf": 107_811_560, "y_400mf": 4_344_144, "y_3_2gf": 19_436_338, "y_16gf": 83_590_140}
-SMALL = regnet.Spec(6, 16, 12.0, 2.0, 8)                    # stages of 16, 32 and 64 channels
+SMALL = regnet.Spec(4, 48, 24.0, 1.8, 16, 0.25)             # stages of 48, 96 and 160 channels
 ROWS = tuple(efficientnet.Row(*row) for row in ((3, 1, 1, 16, 1), (3, 2, 4, 24, 2), (3, 2, 4, 40, 2)))
 
 
@@ -160,7 +160,7 @@ ROWS = tuple(efficientnet.Row(*row) for row in ((3, 1, 1, 16, 1), (3, 2, 4, 24, 
 def from_a_line(preset, rng, out, progress):
     train, test = shapes(preset, rng)
     net = _small_regnet(rng)
-    learn(net, train, epochs=1 if preset == "smoke" else 4, rng=rng, progress=progress, lr=0.1)
+    learn(net, train, epochs=1 if preset == "smoke" else 6, rng=rng, progress=progress, lr=0.1, batch=32)
     metrics = {
         "accuracy": accuracy(scores(net, test["image"]), test["label"]),
         "published_stages_missed": sum(_stages(name) != found for name, found in PUBLISHED.items()),
@@ -208,7 +208,7 @@ def _count(stages, se, C=32):
 
 
 def _small_regnet(rng):
-    return regnet.regnet(SMALL, four=False, num_classes=10, stem=16, stem_stride=1, rng=rng)
+    return regnet.regnet(SMALL, four=False, num_classes=10, stem=24, stem_stride=1, rng=rng)
 
 
 def _rates(preset, rng, train, test, progress):
@@ -220,6 +220,6 @@ def _rates(preset, rng, train, test, progress):
     found = {name: {} for name in make}
     for name, lr in progress([(name, lr) for name in make for lr in (0.01, 0.05, 0.2)], desc="rates"):
         net = make[name](rng)
-        learn(net, few, epochs=1 if preset == "smoke" else 3, rng=rng, progress=silent, lr=lr, batch=32)
+        learn(net, few, epochs=1 if preset == "smoke" else 3, rng=rng, progress=silent, lr=lr)
         found[name][lr] = accuracy(scores(net, test["image"]), test["label"])
     return found
