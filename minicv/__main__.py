@@ -12,6 +12,7 @@ from pathlib import Path
 from . import __version__
 from .errors import DataFormatError, DataMissingError, MissingExtraError
 from .experiments import commands, terminal
+from .experiments.executors import KINDS
 from .experiments.report import PRESETS
 from .experiments.usage import UsageError, nearest
 
@@ -51,11 +52,14 @@ def order(text):
     return int(text)
 
 
-def preset(text):
-    """One of the presets."""
-    if text not in PRESETS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(PRESETS)}{nearest(text, PRESETS)}")
-    return text
+def one_of(names):
+    """A function that reads one of `names`."""
+    def read(text):
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(names)}{nearest(text, names)}")
+        return text
+
+    return read
 
 
 def gradcheck_command(args):
@@ -141,6 +145,8 @@ def _add_experiments(add):
     made.add_argument("--data", type=Path, metavar="DIR", help="folder of a real data set")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting")
     made.add_argument("--resume", action="store_true", help="continue the run that is in --out")
+    made.add_argument("--executor", type=one_of(KINDS), metavar="|".join(KINDS), help="where the work is done")
+    made.add_argument("--jobs", type=positive, metavar="N", help="workers of --executor (default one per processor)")
     made = add("verify", commands.verify_command, "run experiments on several seeds, record docs/results.jsonl")
     made.add_argument("ids", nargs="*", metavar="ID")
     made.add_argument("--chapter", type=natural, metavar="N")
@@ -151,7 +157,7 @@ def _add_experiments(add):
 
 
 def _add_run_options(made, out):
-    made.add_argument("--preset", type=preset, default="fast", metavar="|".join(PRESETS))
+    made.add_argument("--preset", type=one_of(PRESETS), default="fast", metavar="|".join(PRESETS))
     made.add_argument("--seed", type=natural, default=0, metavar="S")
     made.add_argument("--out", type=Path, default=out and Path(out), metavar="DIR",
                       help=f"folder for the page (default: {out or 'no page'})")

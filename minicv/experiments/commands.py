@@ -9,19 +9,15 @@ import json
 import math
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from ..train.progress import progress, silent, write
 from . import catalog, outputs, results, terminal
+from .executors import executor, processes
 from .html import metric_rows, page, report_html
 from .report import Target, plain
 from .run import prepare, run
 from .usage import UsageError, nearest
 from .verify import verify
-
-ONE_THREAD = {name: "1" for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-                                     "MKL_NUM_THREADS")}
 
 
 def say(text, args):
@@ -114,18 +110,23 @@ def show_command(args):
 
 def run_command(args):
     """Run one experiment, print its metrics, and write a page when ``--out`` is given."""
-    provided = {"data": args.data} if args.data else {}
-    provided |= {"resume": True} if args.resume else {}
+    given = {"data": args.data, "resume": args.resume, "executor": args.executor}
+    provided = {name: value for name, value in given.items() if value}
     row = prepare(args.id, args.preset, args.seed, provided)
     settings = _settings(row, args)
     if args.resume and not args.out:
         raise UsageError("run: --resume is given without --out, expected the folder of the earlier run")
     if args.data and not os.path.isdir(args.data):
         raise UsageError(f"run: --data is {args.data!r}, expected an existing folder")
+    if args.jobs and not args.executor:
+        raise UsageError("run: --jobs is given without --executor, expected the two together")
     if args.out:
         outputs.check("run", args.out, force=args.force)
-        outputs.claim(args.out)
-    result = run(args.id, args.preset, args.seed, out=args.out, settings=settings, progress=bar(args), **provided)
+    with executor(args.executor, args.jobs) as pool:
+        provided |= {"executor": pool} if pool else {}
+        if args.out:
+            outputs.claim(args.out)
+        result = run(args.id, args.preset, args.seed, out=args.out, settings=settings, progress=bar(args), **provided)
     if args.json:                                       # first of all: a full disk must not cost the result
         print_json(run_dict(result))
     else:
@@ -176,8 +177,8 @@ def verify_command(args):
     ids = [row["id"] for row in _verified(args)]
     results.ready()
     failed = 0
-    with _executor(args.jobs) as executor:
-        for row in verify(ids, args.seeds, resume=args.resume, executor=executor, progress=bar(args)):
+    with processes(args.jobs) if args.jobs > 1 else contextlib.nullcontext() as pool:
+        for row in verify(ids, args.seeds, resume=args.resume, executor=pool, progress=bar(args)):
             failed += not row["passed"]
             _print_row(row, args)
     say(f"{len(ids) * len(args.seeds) - failed} of {len(ids) * len(args.seeds)} runs passed", args)
@@ -199,14 +200,6 @@ def _print_row(row, args):
     else:
         verdict = "passed" if row["passed"] else row.get("error", "FAILED")
         write(f"{row['id']}  seed {row['seed']}  {row['seconds']:.1f} s  {verdict}")
-
-
-def _executor(jobs):
-    """None for one job, else that many fresh processes with one thread each."""
-    if jobs == 1:
-        return contextlib.nullcontext()
-    os.environ.update(ONE_THREAD)                       # the workers inherit it
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
 
 def tour_command(args):
