@@ -81,7 +81,7 @@ def plot_attention_distance(distances, *, uniform=None, before=None, ax=None):
         ax.plot(layers, column, "o", color=PALETTE[head % len(PALETTE)], label=f"head {head + 1}")
     if uniform is not None:
         ax.axhline(uniform, color="gray", linestyle="--", linewidth=1.2, label="uniform attention")
-    ax.set(xlabel="layer", ylabel="mean attention distance in pixels", xticks=layers, ylim=(0, None))
+    ax.set(xlabel="layer", ylabel="mean attention distance in pixels", xticks=layers)
     ax.legend()
     return ax
 

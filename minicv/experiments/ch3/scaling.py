@@ -12,7 +12,7 @@ from ..parts import panels
 from ._tiny import NOTEBOOK, PAPER, SETTINGS, pictures, standardized, tiny
 
 SIZES = {"smoke": (32, 64), "fast": (250, 1000, 4000), "full": (250, 1000, 4000, 16_000)}
-PASSES = {"smoke": 64, "fast": 8000, "full": 96_000}             # pictures seen in pre-training, whatever the set
+PASSES = {"smoke": 64, "fast": 5000, "full": 96_000}             # pictures seen in pre-training, whatever the set
 NETS = {"ResNet": (lambda rng: CifarResNet(8, rng=rng), {"lr": 0.05, "batch": 32}),
         "ViT": (lambda rng: tiny(rng, patch=8), SETTINGS)}
 
@@ -73,7 +73,9 @@ def _curves(rows):
         for name, style in (("ResNet", "o-"), ("ViT", "s--")):
             mine = [row for row in rows if row["network"] == name]
             ax.plot([row["images"] for row in mine], [row[key] for row in mine], style, label=name)
-        ax.set(xscale="log", xlabel="images of pre-training", title=title, ylim=(0, 1))
+        ax.set(xscale="log", xlabel="images of pre-training", title=title, ylim=(0, 1.02))
+        ax.set_xticks([row["images"] for row in mine], [row["images"] for row in mine])
+        ax.minorticks_off()
     axes[0].set_ylabel("test accuracy")
     axes[0].legend()
     return figure
