@@ -249,7 +249,8 @@ for row in report.tables["A small transformer on patches of several sizes (obser
 # ### The vision transformer
 #
 # **Figures (confusions; where the operations are).** 119 000 parameters on 4000 pictures. *Convolutions and attention in time:* the
-# table compares multiply-adds per second on this machine; convolutions usually reach more.
+# table compares multiply-adds per second on this machine; convolutions usually reach more. *Positions:* without them the order of patches cannot
+# matter, as derived above; these shapes are recognized by their parts nearly as well, wherever the parts are.
 
 # %%
 report = vision_transformer(asked_preset()).check()
@@ -259,9 +260,9 @@ for draw in report.figures.values():
 print("model          parameters   GMACs")
 for row in report.tables["Variants"]:
     print(f"{row['model']:12s}{row['parameters']:13,d}{row['GMACs']:8.2f}")
-print(f"accuracy {report.metrics['accuracy']:.3f}, {report.metrics['lost_without_positions']:.3f} less with the positions "
-      "set to zero")
-assert asked_preset() == "smoke" or report.metrics["lost_without_positions"] > 0
+found = report.metrics
+print(f"ten shapes: accuracy {found['accuracy']:.3f}, {found['lost_without_positions']:.3f} less with the positions set to 0")
+assert found["order_changes"] < 1e-10
 
 # %% [markdown]
 # ### What it looks at
