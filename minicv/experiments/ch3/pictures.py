@@ -42,8 +42,8 @@ BLOCKS = {"vit_b_16": 85_054_464, "vit_l_16": 302_309_376, "vit_h_14": 629_678_0
     "vit", title="Vision transformer", chapter="3.2", notebook=NOTEBOOK, paper=PAPER,
     equations="z = [class; x E] + p;  z += msa(ln z);  z += mlp(ln z);  y = ln(z)_0 W", module="minicv/vit/vit.py",
     shows="An encoder on patches classifies pictures; the table of variants is met to the last parameter.",
-    departures=departures("E3.3", "E3.7", "E3.9", "E3.13") + " What positions are worth is only observed: the ten shapes "
-               "are recognized nearly as well with positions set to zero.",
+    departures=departures("E3.3", "E3.7", "E3.9", "E3.13") + " What positions are worth is only observed: the ten "
+               "shapes are recognized nearly as well with positions set to zero.",
     targets=[*exact({f"parameters_{name}": n for name, n in PARAMETERS.items()}),
              *exact({f"gmacs_{name}": (g, 0.01 * g) for name, g in GMACS.items()}),
              *exact({f"blocks_{name}": n for name, n in BLOCKS.items()}),
