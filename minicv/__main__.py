@@ -98,6 +98,13 @@ def doctor_command(args):
     return 0
 
 
+def predict_command(args):
+    """Classify a photograph with stored weights."""
+    from .experiments import predict
+
+    return predict.predict_command(args)
+
+
 def warmup_command(args):
     """Compile every kernel now, so that later runs start at once."""
     from .kernels import warmup
@@ -124,6 +131,12 @@ def build_parser():
         return made
 
     _add_experiments(add)
+    made = add("predict", predict_command, "classify a photograph with stored weights")
+    made.add_argument("model", metavar="MODEL", help="such as resnet50 or vit_b_16")
+    made.add_argument("image", metavar="IMAGE", type=Path, help="PNG or JPEG file")
+    made.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors or .npz")
+    made.add_argument("--labels", type=Path, metavar="FILE", help="names of the classes: one a line, or a JSON list")
+    made.add_argument("--top", type=positive, default=5, metavar="K", help="how many classes (default 5)")
     made = add("gradcheck", gradcheck_command, "compare gradients with finite differences")
     made.add_argument("op", nargs="?", metavar="OP")
     made.add_argument("--all", action="store_true", help="every op")
