@@ -21,6 +21,9 @@ from .files import CIFAR10, COCO, MNIST, VOC, ImageFolder, read_image, write_coc
 from .loader import DataLoader, default_collate
 from .real import digits, photographs, portrait
 from .synthetic import (
+    EOS,
+    PAD,
+    SOS,
     Face,
     FacePatches,
     Faces,
@@ -28,11 +31,14 @@ from .synthetic import (
     Glyphs10,
     PanopticScenes,
     Scenes,
+    SeqToy,
     Shapes10,
     Stream,
     blobs,
     draw_face,
     moons,
+    pad_collate,
+    pad_sequences,
     person,
     spam8,
     spirals,
@@ -41,6 +47,7 @@ from .synthetic import (
 __all__ = ["DataLoader", "default_collate", "ArrayDataset", "Subset", "train_test_split",
            "blobs", "moons", "spirals", "spam8", "Stream", "Shapes10", "Glyphs10", "Scenes", "PanopticScenes",
            "Face", "Faces", "FacePatches", "FaceScenes", "draw_face", "person",
+           "SeqToy", "pad_sequences", "pad_collate", "PAD", "SOS", "EOS",
            "digits", "photographs", "portrait",
            "MNIST", "CIFAR10", "ImageFolder", "VOC", "COCO", "read_image", "write_png", "write_voc",
            "write_coco",
