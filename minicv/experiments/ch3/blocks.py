@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from ...autograd import Tensor
+from ...autograd import Tensor, no_grad
 from ...errors import ArgError
-from ...nn import LayerNorm, init
+from ...nn import Embedding, LayerNorm, Linear, Module, cross_entropy, init
+from ...optim import Adam
 from ...plot import PALETTE
-from ...vit import Decoder, DecoderLayer, Encoder, EncoderLayer, build_seq2seq
+from ...vit import Decoder, DecoderLayer, Encoder, EncoderLayer, SinusoidalPositions
 from .. import Report, Target, experiment
 from ..parts import exact, panels, refused
 from ._errata import departures
-from .seq2seq import exact_match, learn, pairs
 
 NOTEBOOK = "notebooks/31_transformer.py"
 VASWANI = "Vaswani et al. 2017, Attention Is All You Need"
@@ -34,10 +34,10 @@ def gradient_norms(pre_norm, depth, rng, dim=32):
 @experiment(
     "encoder-post-norm", title="Post-norm encoder", chapter="3.1", notebook=NOTEBOOK, module="minicv/vit/encoder.py",
     paper=VASWANI, equations="h1 = LN(h + MHSA(h)), h2 = LN(h1 + FFN(h1))",
-    shows="A norm stands on the way of each residual: every output is normalised, and gradients shrink on the way down.",
+    shows="A norm stands on the way of each residual: every output is normalised. At the start, gradients of a "
+          "deep post-norm stack are largest at its end.",
     targets=[*exact({"layer_parameters_512": 3_152_384, "layer_parameters_768": 7_087_872, "output_mean": (0, 1e-5),
-                     "output_variance": (1, 1e-3), "permutation_error": (0, 1e-12), "refused": 1}),
-             Target("gradient_last_over_first", ">=", 2)])
+                     "output_variance": (1, 1e-3), "permutation_error": (0, 1e-12), "refused": 1})])
 def encoder_post_norm(preset, rng, out, progress):
     stack, x = Encoder(2, 32, 4, rng=rng).astype(np.float64), rng.standard_normal((2, 7, 32))
     y, order = stack(Tensor(x)).data, rng.permutation(7)
@@ -67,7 +67,7 @@ def _norms_figure(norms):
     shows="The residual way is free: deep stacks train at once where post-norm ones stall.",
     departures=departures("E3.8"),
     targets=[*exact({"identity_error": 0, "final_norm_error": (0, 1e-12), "layer_parameters_512": 3_152_384}),
-             Target("pre_norm_match", ">=", 0.95), Target("post_norm_match", "<", 0.5)])
+             Target("pre_norm_accuracy", ">=", 0.95), Target("post_norm_accuracy", "<", 0.5)])
 def encoder_pre_norm(preset, rng, out, progress, *, depth=12, lr=1e-3):
     stack, x = _silent(Encoder(3, 32, 4, pre_norm=True, rng=rng)), Tensor(rng.standard_normal((2, 7, 32)))
     through = x
@@ -76,20 +76,40 @@ def encoder_pre_norm(preset, rng, out, progress, *, depth=12, lr=1e-3):
     metrics = {"identity_error": np.abs(through.data - x.data).max(),
                "final_norm_error": np.abs(stack(x).data - LayerNorm(32).astype(np.float64)(x).data).max(),
                "layer_parameters_512": parameters(EncoderLayer(512, 8, pre_norm=True))}
-    train, test = pairs("copy", preset, rng, max_len=4, min_len=2)
-    losses, steps = {}, {"smoke": 1, "fast": 300, "full": 1500}[preset]
-    for pre in (True, False):
-        name, seed = "pre" if pre else "post", 0
-        net = build_seq2seq("tiny", 15, pre_norm=pre, rng=rng) if preset == "smoke" else _deep(depth, pre, rng)
-        losses[f"{name}-norm"] = learn(net, train, steps, np.random.default_rng(seed), progress, batch=64, lr=lr,
-                                       warm=False)
-        metrics[f"{name}_norm_match"] = exact_match(net, test)
+    losses, steps = {}, {"smoke": 2, "fast": 60, "full": 600}[preset]
+    for name in ("pre_norm", "post_norm"):
+        losses[name], metrics[name + "_accuracy"] = copying(name == "pre_norm", depth, steps, lr, rng, progress)
     return Report(metrics, {"Loss of deep stacks without warm-up": lambda: _losses_figure(losses)})
 
 
-def _deep(depth, pre_norm, rng):
-    from ...vit import Transformer
-    return Transformer(15, 32, depth, 2, pre_norm=pre_norm, rng=rng)
+class Copyist(Module):
+    """Tokens (N, L) -> logits (N, L, V) of the same tokens, through a deep encoder."""
+
+    def __init__(self, vocabulary, dim, depth, *, pre_norm, rng):
+        self.embed = Embedding(vocabulary, dim, std=dim ** -0.5, rng=rng)
+        self.positions = SinusoidalPositions()
+        self.encoder = Encoder(depth, dim, 2, pre_norm=pre_norm, rng=rng)
+        self.output = Linear(dim, vocabulary, rng=rng)
+
+    def forward(self, tokens):
+        """tokens (N, L) -> logits (N, L, V)."""
+        return self.output(self.encoder(self.positions(self.embed(tokens) * self.embed.embedding_dim ** 0.5)))
+
+
+def copying(pre_norm, depth, steps, lr, rng, progress, vocabulary=15):
+    """(losses, accuracy on new sequences) of learning to copy, Adam with a constant rate and no warm-up."""
+    model = Copyist(vocabulary, 32, depth, pre_norm=pre_norm, rng=rng)
+    optimizer, losses = Adam(model.parameters(), lr=lr), []
+    for _ in progress(range(steps), desc="pre-norm" if pre_norm else "post-norm"):
+        tokens = rng.integers(3, vocabulary, (32, 10))
+        loss = cross_entropy(model(tokens).reshape(-1, vocabulary), tokens.reshape(-1))
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    tokens = rng.integers(3, vocabulary, (200, 10))
+    with no_grad():
+        return losses, (model(tokens).data.argmax(axis=2) == tokens).mean()
 
 
 def _silent(stack):
