@@ -57,27 +57,53 @@ class MultiHeadAttention(Module):
         causal : bool
             Query l sees keys 0 .. l only.
         """
-        if not self.dropout.idle:
-            return self.with_weights(query, key, value, mask=mask, causal=causal).output
-        q, k, v, mask = self._inputs(query, key, value, mask)
-        return self._join(scaled_dot_product_attention(q, k, v, mask, causal=causal))
+        return self._mix(*self._inputs(query, key, value, mask), causal)
 
     def with_weights(self, query, key=None, value=None, *, mask=None, causal=False):
         """As calling it, but returns Attention(output (N, L, E), weights (N, heads, L, S))."""
-        q, k, v, mask = self._inputs(query, key, value, mask)
-        weights = self.dropout(attention_weights(q, k, mask, causal=causal, v=v))
-        return Attention(self._join(weights @ v), weights)
+        return self._weighted(*self._inputs(query, key, value, mask), causal)
+
+    def keys_values(self, key, value=None):
+        """Keys and values of all heads, each (N, heads, S, E / heads), to be kept for many calls of `attend`."""
+        value = key if value is None else value
+        self._check(key=key, value=value)
+        E = self.embed_dim
+        if value is key:
+            y = self._affine(key, slice(E, None))
+            return self._heads(y[:, :, :E]), self._heads(y[:, :, E:])
+        return self._heads(self._affine(key, slice(E, 2 * E))), self._heads(self._affine(value, slice(2 * E, None)))
+
+    def attend(self, query, keys, values, *, mask=None, causal=False):
+        """As calling the layer with what `keys_values` gave: query (N, L, E) -> (N, L, E)."""
+        self._check(query=query)
+        q = self._heads(self._affine(query, slice(self.embed_dim)))
+        return self._mix(q, keys, values, self._headed(mask), causal)
 
     def _inputs(self, query, key, value, mask):
         """Queries, keys and values (N, heads, L, E / heads), and the mask with an axis for the heads."""
         key = query if key is None else key
         value = key if value is None else value
-        for name, x in (("query", query), ("key", key), ("value", value)):
+        self._check(query=query, key=key, value=value)
+        return *(self._heads(x) for x in self._project(query, key, value)), self._headed(mask)
+
+    def _check(self, **tokens):
+        for name, x in tokens.items():
             if x.ndim != 3 or x.shape[2] != self.embed_dim:
                 raise ShapeError(f"MultiHeadAttention: {name} has shape {x.shape}, expected (N, L, {self.embed_dim})")
-        if mask is not None and array(mask).ndim == 3:
-            mask = mask[:, None]                                              # the same for all heads
-        return *(self._heads(x) for x in self._project(query, key, value)), mask
+
+    def _headed(self, mask):
+        """A mask that is the same for all heads gets an axis for them."""
+        return mask[:, None] if mask is not None and array(mask).ndim == 3 else mask
+
+    def _mix(self, q, k, v, mask, causal):
+        """What the queries read; the weights are stored only if dropout or a hook asks for them."""
+        if not self.dropout.idle:
+            return self._weighted(q, k, v, mask, causal).output
+        return self._join(scaled_dot_product_attention(q, k, v, mask, causal=causal))
+
+    def _weighted(self, q, k, v, mask, causal):
+        weights = self.dropout(attention_weights(q, k, mask, causal=causal, v=v))
+        return Attention(self._join(weights @ v), weights)
 
     def _join(self, y):
         """The heads side by side, mixed by the last map: (N, heads, L, E / heads) -> (N, L, E)."""

@@ -1,4 +1,8 @@
-"""Transformers: attention, positions, encoders, decoders and sequences; patches, the vision transformer, its analysis."""
+"""Transformers: attention layers in stacks, for sequences (Vaswani et al., 2017) and images (Dosovitskiy et al., 2021).
+
+Reading order: `attention`, `encoder`, `decoder`, `position`; `recurrent`, `seq2seq` and `generate` for sequences;
+`patch`, `vit`, `pixels` and `analysis` for images.
+"""
 
 from .analysis import (
     AttentionRecord,
@@ -17,15 +21,20 @@ from .attention import (
     split_heads,
     weigh,
 )
+from .decoder import Decoder, DecoderLayer, LayerCache
 from .encoder import Encoder, EncoderLayer
+from .generate import Step, draw, generation_steps, greedy, most_likely, sample
 from .patch import PatchEmbedding, patchify, unpatchify
 from .pixels import attention_bytes, pixel_transformer
-from .position import LearnedPositions, SinusoidalPositions, interpolate_positions, sinusoidal
+from .position import LearnedPositions, SinusoidalPositions, interpolate_positions, sinusoidal, sinusoidal_2d
 from .recurrent import RecurrentTranslator
+from .seq2seq import SEQ2SEQ, Memory, Shifted, Transformer, build_seq2seq, teacher_forcing
 from .vit import VARIANTS, ViT, build
 
-__all__ = ["VARIANTS", "build", "ViT", "Encoder", "EncoderLayer", "PatchEmbedding", "patchify", "unpatchify",
-           "LearnedPositions", "SinusoidalPositions", "interpolate_positions", "sinusoidal",
+__all__ = ["VARIANTS", "build", "ViT", "Encoder", "EncoderLayer", "Decoder", "DecoderLayer", "LayerCache",
+           "PatchEmbedding", "patchify", "unpatchify", "LearnedPositions", "SinusoidalPositions",
+           "interpolate_positions", "sinusoidal", "sinusoidal_2d", "SEQ2SEQ", "Transformer", "Memory", "Shifted",
+           "build_seq2seq", "teacher_forcing", "Step", "draw", "generation_steps", "greedy", "most_likely", "sample",
            "weigh", "dot_product_attention", "scaled_dot_attention", "ProjectedAttention", "AdditiveAttention",
            "split_heads", "RecurrentTranslator",
            "attention_bytes", "pixel_transformer", "AttentionRecord", "patch_filters", "principal_filters",

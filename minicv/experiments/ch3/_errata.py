@@ -20,6 +20,14 @@ ERRATA = {
         "each token alone and the same in training and inference", "layer-norm"),
 
     # encoders, decoders, sequences
+    "E3.6": Erratum(
+        "the index i of the sinusoidal encoding is the dimension of the vector",
+        "i counts pairs of a sine and a cosine, 0 .. d/2 - 1; the dimensions are 2i and 2i + 1",
+        "positional-encoding-sin"),
+    "E3.8": Erratum(
+        "a pre-norm stack consists of h + MHSA(LN(h)) and h + FFN(LN(h)) only",
+        "one more norm follows the last layer, otherwise the output is a sum that grows with depth and was never "
+        "normalised", "encoder-pre-norm"),
 
     # pictures
     "E3.3": Erratum(
