@@ -41,14 +41,14 @@ GOALS = [
     Goal("autograd, 4x4 arrays", r"autograd.*", 0.75),
 ]
 
-PRODUCTS = ("{share} of the time is the matrix product of NumPy's BLAS library at {rate} GF/s, as fast as PyTorch's; the "
-            "register tile of `kernels/simd.py` reaches 110")
+PRODUCTS = ("{share} of the time is the matrix product of NumPy's BLAS library at {rate} GF/s; the register tile of "
+            "`kernels/simd.py` reaches 110")
 NOT_REACHED = {             # only what a profile has shown: `python -m benchmarks.versus.profile PATTERN`
     "3x3 stride-1 convolution, 64 to 256 channels, maps >= 8, f":
         "256@14: tiles of 4 x 4 outputs cover 16 x 16 pixels, 23 % of the products are for nothing",
     "3x3 stride-1 convolution, 64 to 256 channels, maps >= 8, f+b":
-        "256@14: tiles of 4 x 4 outputs cover 16 x 16 pixels, 23 % of the products are for nothing; 51 % convolve_tiles, "
-        "22 % multiply_tiles",
+        "256@14: tiles of 4 x 4 outputs cover 16 x 16 pixels, 23 % of the products are for nothing; 51 % "
+        "convolve_tiles, 22 % multiply_tiles",
     "3x3 512@7 n1, inference":
         "92 % convolve_tiles: for four tiles of one image the 38 MB of transformed filters are read once, which alone "
         "takes 1.3 of the 1.7 ms",
@@ -66,7 +66,8 @@ NOT_REACHED = {             # only what a profile has shown: `python -m benchmar
         "30 there are",
     "max pooling f+b": "56 % collect_taps, 39 % max_windows; PyTorch is 7 times as slow in its default layout only",
     "attention f": "96 % in one kernel that reads keys and values once; 4 % Python",
-    "ResNet-50 inference, one image": PRODUCTS.format(share="51 %", rate="79") + "; 32 % in 3x3 convolutions, 14 % Python",
+    "ResNet-50 inference, one image":
+        PRODUCTS.format(share="51 %", rate="79") + "; 32 % in 3x3 convolutions, 14 % Python",
     "ViT-B/16 training step": PRODUCTS.format(share="83 %", rate="90"),
     "autograd, 4x4 arrays": "create_graph records each rule's own operations at 6.6 us an op; without Python's "
                             "garbage collector it is 0.86",

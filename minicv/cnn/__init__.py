@@ -14,9 +14,11 @@ from . import (
     inception_v4,
     mobilenet,
     mobilenet_v3,
+    nas,
     regnet,
     resnet,
     resnet_cifar,
+    resnext_forms,
     scaling,
     senet,
     squeeze,
@@ -33,8 +35,8 @@ VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
 __all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "anynet",
            "design_space", "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet",
-           "mobilenet_v3", "regnet", "resnet", "resnet_cifar", "scaling", "senet", "squeeze", "survey", "vgg",
-           "wide_resnet"]
+           "mobilenet_v3", "nas", "regnet", "resnet", "resnet_cifar", "resnext_forms", "scaling", "senet", "squeeze",
+           "survey", "vgg", "wide_resnet"]
 
 
 def build(name, *, rng=None, **options):

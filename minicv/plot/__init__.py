@@ -14,11 +14,12 @@ from .images import show_filters, show_image, show_images, show_misclassified, t
 from .modules import module_svg, plot_modules
 from .player import Player
 from .precision_recall import plot_precision_recall
+from .sliding import sliding_player
 from .style import PALETTE, figure_style, new_axes
 from .trees import plot_tree
 
 __all__ = ["PALETTE", "Player", "alt_text", "attention_player", "embed", "figure_style", "image_uri", "module_svg",
-           "new_axes", "plot_attention",
-           "plot_confusion", "plot_contours", "plot_costs", "plot_curves", "plot_modules", "plot_path",
-           "plot_precision_recall", "plot_regions", "plot_stump", "plot_tree", "plot_weights", "show_boxes",
-           "show_filters", "show_image", "show_images", "show_misclassified", "tile"]
+           "new_axes", "plot_attention", "plot_confusion", "plot_contours", "plot_costs", "plot_curves",
+           "plot_modules", "plot_path", "plot_precision_recall", "plot_regions", "plot_stump", "plot_tree",
+           "plot_weights", "show_boxes", "show_filters", "show_image", "show_images", "show_misclassified",
+           "sliding_player", "tile"]

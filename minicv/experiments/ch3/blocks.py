@@ -64,11 +64,11 @@ def _norms_figure(norms):
 @experiment(
     "encoder-pre-norm", title="Pre-norm encoder", chapter="3.1", notebook=NOTEBOOK, module="minicv/vit/encoder.py",
     paper=XIONG, equations="h1 = h + MHSA(LN(h)), h2 = h1 + FFN(LN(h1)), one LN after the stack",
-    shows="The residual way is free: a deep stack has learned to copy before a post-norm one of the same depth "
-          "starts to.",
-    departures=departures("E3.8"),
+    shows="The residual way is free: a stack of twelve layers learns to copy within thirty steps without warm-up; what "
+          "a post-norm stack reaches in the same steps differs between seeds (0.1 to 0.9).",
+    departures="The task is copying by an encoder alone. " + departures("E3.8"),
     targets=[*exact({"identity_error": 0, "final_norm_error": (0, 1e-12), "layer_parameters_512": 3_152_384}),
-             Target("pre_norm_accuracy", ">=", 0.95), Target("post_norm_accuracy", "<", 0.5)])
+             Target("pre_norm_accuracy", ">=", 0.95)])
 def encoder_pre_norm(preset, rng, out, progress, *, depth=12, lr=1e-3):
     stack, x = _silent(Encoder(3, 32, 4, pre_norm=True, rng=rng)), Tensor(rng.standard_normal((2, 7, 32)))
     through = x
@@ -77,7 +77,7 @@ def encoder_pre_norm(preset, rng, out, progress, *, depth=12, lr=1e-3):
     metrics = {"identity_error": np.abs(through.data - x.data).max(),
                "final_norm_error": np.abs(stack(x).data - LayerNorm(32).astype(np.float64)(x).data).max(),
                "layer_parameters_512": parameters(EncoderLayer(512, 8, pre_norm=True))}
-    losses, steps = {}, {"smoke": 2, "fast": 30, "full": 30}[preset]        # later post-norm begins to learn, too
+    losses, steps = {}, {"smoke": 2, "fast": 30, "full": 30}[preset]
     for name in ("pre_norm", "post_norm"):
         losses[name], metrics[name + "_accuracy"] = copying(name == "pre_norm", depth, steps, lr, rng, progress)
     return Report(metrics, {"Loss of deep stacks without warm-up": lambda: _losses_figure(losses)})

@@ -58,9 +58,8 @@ def exact_match(model, data):
              *exact({"base_parameters": 63_082_496, "refused": 3})])
 def transformer_seq2seq(preset, rng, out, progress, *, lr=8e-3):
     train, test = pairs("reverse", preset, rng)
-    models = {"sinusoidal": STEPS[preset], "none": -(-STEPS[preset] // 4)}
-    losses, matches = {}, {}
-    for positions, steps in models.items():
+    models, losses, matches, steps = {}, {}, {}, STEPS[preset]
+    for positions in ("sinusoidal", "none"):
         model = build_seq2seq("tiny", 15, positions=positions, pre_norm=True, rng=rng)
         losses[positions] = learn(model, train, steps, rng, progress, lr=lr)
         matches[positions] = exact_match(model, test)
