@@ -47,6 +47,7 @@ from .norm import (
     LocalResponseNorm,
 )
 from .pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d
+from .receptive import receptive_fields
 from .recurrent import GRU, LSTM, GRUCell, LSTMCell
 from .resample import Upsample
 
@@ -64,6 +65,6 @@ __all__ = [
     "MultiHeadAttention", "GRU", "LSTM", "GRUCell", "LSTMCell",
     "cross_entropy", "binary_cross_entropy_with_logits", "focal_loss", "dice_loss", "hinge", "multiclass_hinge",
     "mse", "l1", "smooth_l1", "huber", "kl_divergence",
-    "Cost", "ReceptiveField", "cost", "receptive_field", "register_macs",
+    "Cost", "ReceptiveField", "cost", "receptive_field", "receptive_fields", "register_macs",
     "init", "losses",
 ]

@@ -166,16 +166,16 @@ class _Recorder:
 
     def op(self, op, inputs, settings, y):
         """Observer of ops."""
-        scope, tensors = self.running[-1], [x for x in inputs if isinstance(x, Tensor)]
+        scope, residual = self.running[-1], None
         if op in (normalize_with, normalize_relu) and not scope.module.children():
             residual = inputs[3] if len(inputs) > 3 else None
             self.fused = scope, residual, settings.get("relu", True)      # becomes steps of its own when the norm ends
-            tensors = [x for x in tensors if x is not residual]
         if scope.module.children():
-            self._step(op, tensors, y)
+            self._step(op, inputs, y)
         else:
-            for x in tensors:
-                self._read(x)
+            for x in inputs:
+                if x is not residual:
+                    self._read(x)
             self._make(y, scope)
 
     def _step(self, op, inputs, y):
