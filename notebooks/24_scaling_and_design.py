@@ -200,8 +200,9 @@ for attempt in (
 #
 # ### One dimension
 #
-# **Figure 2.6 (accuracy against width, depth, resolution).** A tiny network of MBConv blocks on drawn shapes. *Growth in one
-# dimension alone saturates*, and the panels do not cost the same: compare them over multiply-adds.
+# **Figure 2.6 (accuracy against width, depth, resolution).** A tiny network of MBConv blocks on drawn shapes. On ImageNet *growth in one
+# dimension alone saturates*; drawn shapes are easy, and here one sees mainly what growth costs: compare the panels over
+# multiply-adds.
 
 
 # %%

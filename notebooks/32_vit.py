@@ -34,6 +34,7 @@ from minicv.experiments.ch3.patches import patch_embedding, pixels
 from minicv.experiments.ch3.pictures import analysis
 from minicv.experiments.ch3.pictures import vit as vision_transformer
 from minicv.experiments.ch3.scaling import data_scaling
+from minicv.plot import plot_modules
 from minicv.vit import AttentionRecord, patchify, unpatchify
 
 rng = np.random.default_rng(0)
@@ -203,6 +204,14 @@ print(nn.cost(small, (1, 3, 64, 64))["blocks.0"])
 assert small(np.zeros((1, 3, 96, 64), np.float32)).shape == (1, 10)
 
 # %% [markdown]
+# **Figure (ViT).** Drawings are made from the module tree: every box knows its output, its parameters and its multiply-adds.
+
+# %%
+for network, shape in ((vit.build("vit_b_16", rng=0), (1, 3, 224, 224)), (small.blocks[0], (1, 17, 192))):
+    plot_modules(network, shape).figure.set_dpi(70)
+    plt.show()
+
+# %% [markdown]
 # Weights of torchvision, timm and HF transformers load by name. The command line classifies a photograph with them: it cuts and
 # scales it as they do and finds the name map by itself. Here with weights that mean nothing:
 
@@ -234,8 +243,8 @@ assert report.metrics["refused"] == 3
 # %% [markdown]
 # ### Patches
 #
-# **Figures (patch embedding; patch size).** *Pixels are redundant:* after the same short training, patches of 8 x 8 do about as well as
-# patches of 2 x 2 at a small part of the cost.
+# **Figures (patch embedding; patch size).** *Pixels are redundant:* patches of 8 x 8 make a sequence of 16 tokens where patches of
+# 2 x 2 make 256. So short a training tells little about accuracy (the table is an observation); the cost differs by far more.
 
 # %%
 report = patch_embedding(asked_preset()).check()

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))                       # the lessons run on this ch
 
 LIMIT = 300_000                                     # bytes of one notebook
 COLORS = 96                                         # palette of a picture
-TIMEOUT = 120                                       # seconds for one cell
+TIMEOUT = 300                                       # seconds for one cell
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
     "MINICV_PRESET": "fast", "MINICV_QUIET": "1", "PYTHONPATH": str(ROOT),

@@ -104,8 +104,8 @@ def _glorot(block, rng):
 
 
 def _ratio(norms):
-    """Largest of last / first and first / last."""
-    return max(norms[-1] / norms[0], norms[0] / norms[-1])
+    """Last / first: how many times smaller the gradient is that reaches the first block."""
+    return norms[-1] / norms[0]
 
 
 def increments(block, x):

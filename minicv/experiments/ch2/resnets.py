@@ -7,6 +7,7 @@ from ...autograd.activation import relu
 from ...cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
 from ...errors import ArgError
 from ...metrics import accuracy
+from ...nn.init import zero_gamma
 from ...plot import plot_curves
 from .. import Report, Target, experiment
 from ..classify import learn, scores, shapes
@@ -89,15 +90,16 @@ def resnet_18(preset, rng, out, progress, *, epochs=4, lr=0.1):
                          "resnet152": (60_192_808, 11.514)}),
              *exact({"depths_refused": 1}), Target("accuracy", ">=", 0.92),
              Target("cost_ratio", "~", 1, tag="E", tol=0.1)])
-def resnet_50(preset, rng, out, progress, *, epochs=4, lr=0.1):
+def resnet_50(preset, rng, out, progress, *, epochs=5, lr=0.01):
     counted = count(("resnet50", "resnet101", "resnet152"), 224, preset, **THIN)
     train, test = shapes(preset, rng, count=COUNTS[preset])
     seed, runs, rows = int(rng.integers(2**31)), {}, []
     for label, block, widths in (("bottlenecks", Bottleneck, (8, 12, 24, 44)), ("basic blocks", BasicBlock, BASIC)):
         model = small(block, (2, 2, 2, 2), widths, seed)
+        zero_gamma(model, "bn3" if block is Bottleneck else "bn2")          # narrow bottlenecks hardly start without
         cost = nn.cost(model, (1, 3, 32, 32))
         runs[label] = trained(model, train, test, epochs=epochs if preset != "smoke" else 1, progress=progress, lr=lr,
-                              rng=np.random.default_rng(seed))
+                              batch=32, optimizer="adam", rng=np.random.default_rng(seed))
         rows.append({"blocks": label, "parameters": cost.parameters, "MMAC": cost.macs / 1e6,
                      "accuracy": runs[label][1]})
     metrics = sizes(counted) | {
