@@ -76,9 +76,9 @@ def _refused():
 
 def _train(network, preset, rng, progress, epochs, lr):
     """(history, accuracy) of one module of each kind on small pictures; the first map has half of their size."""
-    count_, epochs = {"smoke": (64, 1), "fast": (3000, epochs), "full": (16000, 2 * epochs)}[preset]
+    count_, epochs = {"smoke": (64, 1), "fast": (4000, epochs), "full": (16000, 2 * epochs)}[preset]
     train, test = shapes(preset, rng, count=count_)
-    model = network((1, 1, 1), num_classes=10, stem="cifar", width=0.06, dropout=0, rng=rng)
+    model = network((1, 1, 1), num_classes=10, stem="cifar", width=0.08, dropout=0, rng=rng)
     history = learn(model, train, epochs=epochs, rng=rng, progress=progress, lr=lr)
     return history, accuracy(scores(model, test["image"]), test["label"])
 
