@@ -59,7 +59,7 @@ assert np.abs(y.data - np.maximum(x.data, 0)).max() <= 1e-7
 (g,) = grad(y.sum(), [x])
 assert np.array_equal(g.data, (x.data > 0).astype(np.float32))                 # (2) with J = 0, behind ReLU
 
-# %% Twelve blocks as drawn: what remains of the gradient at the first
+# %%
 flows = gradient_flow(12, np.random.default_rng(0))
 kept = {kind: norms[0] / norms[-1] for kind, norms in flows.items()}
 print({kind: f"{share:.2g}" for kind, share in kept.items()})

@@ -45,8 +45,6 @@ from minicv.vit import (
     weigh,
 )
 
-rng = np.random.default_rng(0)
-
 # %% [markdown]
 # ## Derive
 #
@@ -62,6 +60,7 @@ rng = np.random.default_rng(0)
 # becomes the search.
 
 # %%
+rng = np.random.default_rng(0)
 rows, _ = np.linalg.qr(rng.standard_normal((5, 5)))
 for c in (0.0, 1.0, 5.0, 50.0):
     a, weights = dot_product_attention(c * rows[3:4], rows)

@@ -1,16 +1,11 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
-# # 3.1 The transformer
+# # 31 The transformer
 #
 # **After this lesson you can** write down an encoder and a decoder layer in both orders of normalisation, say why a causal
 # mask allows training in one pass, generate with and without a cache, and compare attention with recurrence.
+
+# %% [markdown]
+# ## Goal and sources
 #
 # Sources: Vaswani et al., NIPS 2017; Xiong et al., ICML 2020; Williams and Zipser, 1989. Library: `minicv/vit/encoder.py`,
 # `decoder.py`, `position.py`, `seq2seq.py`, `generate.py`. Attention itself is the subject of lesson 30.

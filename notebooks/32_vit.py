@@ -37,8 +37,6 @@ from minicv.experiments.ch3.scaling import data_scaling
 from minicv.plot import plot_modules
 from minicv.vit import AttentionRecord, patchify, unpatchify
 
-rng = np.random.default_rng(0)
-
 # %% [markdown]
 # ## Derive
 #
@@ -51,6 +49,7 @@ rng = np.random.default_rng(0)
 # weights: the memory grows with the *fourth power* of the side. Neighboring pixels say nearly the same anyway.
 
 # %%
+rng = np.random.default_rng(0)
 for side in (8, 16, 32):
     assert vit.attention_bytes((2 * side) ** 2) == 16 * vit.attention_bytes(side**2)             # (1)
 

@@ -144,7 +144,7 @@ def _shares():
     departures=departures("E3.11") + " Ten shapes instead of 300 million photographs, so filters are faint.",
     targets=[*exact({"uniform_distance": (116.5, 0.05), "refused": 2}),
              Target("rollout_sum_error", "<", 1e-6, tag="E"), Target("weights_sum_error", "<", 1e-5, tag="E"),
-             Target("row_and_column_gain", ">=", 0.06)])
+             Target("row_and_column_gain", ">=", 0.02)])
 def analysis(preset, rng, out, progress):
     count, epochs, depth = {"smoke": (64, 1, 2), "fast": (4000, 3, 6), "full": (16_000, 15, 6)}[preset]
     train, test = pictures(preset, rng, count=count)
