@@ -4,7 +4,6 @@ Proved: everything at `smoke`, with exact targets met at that size too; targets 
 are asked for; errata are told.
 """
 
-import matplotlib
 import numpy as np
 import pytest
 
@@ -15,33 +14,22 @@ from minicv.experiments.ch3 import _errata, _tiny
 from minicv.experiments.experiment import REGISTRY
 from minicv.vit import patchify
 
+from .checks import reaches_its_targets, runs_at_smoke_and_draws
+
 pytestmark = pytest.mark.ch3
 IDS = ["pixel-transformer", "patch-embedding", "vit", "vit-analysis", "vit-data-scaling"]
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_every_experiment_runs_at_smoke_and_draws(id, tmp_path):
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    report = REGISTRY[id]("smoke", rng=0, out=tmp_path)
-    assert all(np.isfinite(value) for value in report.metrics.values()) and report.figures
-    for caption, draw in report.figures.items():
-        figure = draw()
-        assert caption and figure.axes
-        plt.close("all")
-    for target in REGISTRY[id].targets:                     # what is exact holds at any size
-        assert target.tag == "T" or target.passed(report.metrics), target
-    assert report.metrics == REGISTRY[id]("smoke", rng=0).metrics
+    runs_at_smoke_and_draws(REGISTRY[id], tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", IDS)
 def test_targets_are_reached_on_the_frozen_seeds(id, seed):
-    report = REGISTRY[id]("fast", rng=seed)
-    missed = [str(t) for t in REGISTRY[id].targets if not t.passed(report.metrics)]
-    assert not missed, report.metrics
+    reaches_its_targets(REGISTRY[id], seed)
 
 
 @pytest.mark.parametrize("number, id", [

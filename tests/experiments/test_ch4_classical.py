@@ -4,14 +4,14 @@ Exact experiments run at preset `fast`; those that train run at `smoke` here and
 for.
 """
 
-import matplotlib
-import numpy as np
 import pytest
 
 import minicv.experiments.ch4.proposals  # noqa: F401 - registers its experiments
 import minicv.experiments.ch4.viola_jones  # noqa: F401
 from minicv.experiments.ch4 import _errata
 from minicv.experiments.experiment import REGISTRY
+
+from .checks import reaches_its_targets, runs_at_smoke_and_draws
 
 pytestmark = pytest.mark.ch4
 TRAINED = ["haar-features", "attentional-cascade", "viola-jones"]
@@ -20,18 +20,7 @@ UNTRAINED = ["integral-image", "superpixels", "selective-search"]
 
 @pytest.mark.parametrize("id", TRAINED + UNTRAINED)
 def test_every_experiment_runs_at_smoke_and_draws(id, tmp_path):
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    report = REGISTRY[id]("smoke", rng=0, out=tmp_path)
-    assert all(np.isfinite(value) for value in report.metrics.values()) and report.figures
-    for caption, draw in report.figures.items():
-        figure = draw()
-        assert caption and figure.axes
-        plt.close("all")
-    for target in REGISTRY[id].targets:                     # what is exact holds at any size
-        assert target.tag == "T" or target.passed(report.metrics), target
-    assert report.metrics == REGISTRY[id]("smoke", rng=0).metrics
+    runs_at_smoke_and_draws(REGISTRY[id], tmp_path)
 
 
 def test_the_hierarchy_is_kept_as_a_player(tmp_path):
@@ -43,9 +32,7 @@ def test_the_hierarchy_is_kept_as_a_player(tmp_path):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", TRAINED + UNTRAINED)
 def test_targets_are_reached_on_the_frozen_seeds(id, seed):
-    report = REGISTRY[id]("fast", rng=seed)
-    missed = [str(t) for t in REGISTRY[id].targets if not t.passed(report.metrics)]
-    assert not missed, report.metrics
+    reaches_its_targets(REGISTRY[id], seed)
 
 
 @pytest.mark.parametrize("number, id", [

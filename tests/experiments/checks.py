@@ -1,0 +1,27 @@
+"""What tests of experiments share."""
+
+import matplotlib
+import numpy as np
+
+
+def runs_at_smoke_and_draws(experiment, out):
+    """Finite metrics, figures that draw, exact targets met at that size too, the same metrics in a second run."""
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    report = experiment("smoke", rng=0, out=out)
+    assert all(np.isfinite(value) for value in report.metrics.values()) and report.figures
+    for caption, draw in report.figures.items():
+        figure = draw()
+        assert caption and figure.axes
+        plt.close("all")
+    for target in experiment.targets:                       # what is exact holds at any size
+        assert target.tag == "T" or target.passed(report.metrics), target
+    assert report.metrics == experiment("smoke", rng=0).metrics
+
+
+def reaches_its_targets(experiment, seed):
+    """No target missed at preset `fast`."""
+    report = experiment("fast", rng=seed)
+    missed = [str(t) for t in experiment.targets if not t.passed(report.metrics)]
+    assert not missed, report.metrics
