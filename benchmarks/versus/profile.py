@@ -15,15 +15,17 @@ LEAST, SHARE = 1.0, 0.02                # seconds of each measurement; smaller s
 
 
 class Clock:
-    """Seconds and multiply-adds by name, of the functions that it was put round."""
+    """Seconds and multiply-adds by name, of the functions that it was put round, but not of those inside another."""
 
     def __init__(self):
-        self.seconds, self.work = {}, {}
+        self.seconds, self.work, self.running = {}, {}, False
 
     def around(self, function, name, work=lambda *args: 0):
         def timed(*args, **settings):
-            begin = time.perf_counter()
-            result = function(*args, **settings)
+            if self.running:
+                return function(*args, **settings)
+            self.running, begin = True, time.perf_counter()
+            result, self.running = function(*args, **settings), False
             key = name(*args)
             self.seconds[key] = self.seconds.get(key, 0) + time.perf_counter() - begin
             self.work[key] = self.work.get(key, 0) + work(*args)

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import ArgError, ShapeError
 from ..kernels import product
 from .engine import expand
-from .op import op
+from .op import array, op
 
 
 def _rows(v):
@@ -29,11 +29,12 @@ def _turned(a):
 
 
 @op(broadcast=True)
-def matmul(a, b):
+def matmul(a, b, *, kept=False):
     """Matrix product over the last two axes, leading axes broadcast: (..., M, K) @ (..., K, N) -> (..., M, N).
 
     A 1-D argument is a row on the left, a column on the right, and its axis is absent from the result. ShapeError
-    for scalars and for inner sizes that differ.
+    for scalars and for inner sizes that differ. `kept` says that b is a parameter (or a view of one) that will be used
+    again unchanged, as in inference: what is prepared from it is then remembered.
 
     >>> matmul(np.ones((5, 2, 3)), np.ones(3)).shape
     (5, 2)
@@ -45,14 +46,14 @@ def matmul(a, b):
         raise ShapeError(f"matmul: a has {a.shape[-1]} columns, b has {inner} rows, expected equal sizes "
                          f"(shapes {a.shape} and {b.shape})")
     if b.ndim == 2 and a.ndim > 2:                         # one large product is faster than many small ones
-        return product.matmul(a.reshape(-1, inner) if inner else a, b).reshape(*a.shape[:-1], b.shape[1])
+        return product.matmul(a.reshape(-1, inner) if inner else a, b, kept=kept).reshape(*a.shape[:-1], b.shape[1])
     try:
-        return np.matmul(a, b) if 1 in (a.ndim, b.ndim) else product.matmul(a, b)
+        return np.matmul(a, b) if 1 in (a.ndim, b.ndim) else product.matmul(a, b, kept=kept)
     except ValueError:
         raise ShapeError(f"matmul: leading axes of a {a.shape} and b {b.shape} do not broadcast") from None
 
 
-def _left_rule(g, y, a, b):
+def _left_rule(g, y, a, b, kept=False):
     """ga = g b^T."""
     if b.ndim == 1:                                        # (..., M) and (K,): outer product
         return _columns(g) * b
@@ -61,7 +62,7 @@ def _left_rule(g, y, a, b):
     return matmul(g, _turned(b))
 
 
-def _right_rule(g, y, a, b):
+def _right_rule(g, y, a, b, kept=False):
     """gb = a^T g; for one matrix b under many a, the sum over them is one large product."""
     if a.ndim == 1:
         return _columns(a) * _rows(g) if b.ndim > 1 else a * g
@@ -70,8 +71,14 @@ def _right_rule(g, y, a, b):
     if b.ndim == 2 and a.ndim > 2:
         rows = g.size // g.shape[-1] if g.shape[-1] else 0
         if rows:
-            return matmul(_turned(a.reshape(rows, a.shape[-1])), g.reshape(rows, g.shape[-1]))
-    return matmul(_turned(a), g)
+            return _outer_sum(a.reshape(rows, a.shape[-1]), g.reshape(rows, g.shape[-1]), b)
+    return _outer_sum(a, g, b)
+
+
+def _outer_sum(a, g, b):
+    """a^T g; where b lies by columns, as the weight of a linear layer does, so does the result."""
+    by_columns = b.ndim == 2 and array(b).flags.f_contiguous
+    return _turned(matmul(_turned(g), a)) if by_columns else matmul(_turned(a), g)
 
 
 matmul.vjp(_left_rule, _right_rule)

@@ -104,7 +104,7 @@ def _pick(function, names, geometry, image, filters, precision, kept):
     """The method of least work among those of these names."""
     if "grouped" in names:
         return grouped
-    if "im2col" in names and (len(names) == 1 or _matrix_is_best(function, geometry)):
+    if "im2col" in names and (len(names) == 1 or _matrix_is_best(function, geometry, kept)):
         return matrix
     work = {"direct": [(_direct_work(geometry, image, filters, kept), direct)], "im2col": []}
     sizes = (2, 4) if precision == "fast" else (2,)
@@ -112,10 +112,13 @@ def _pick(function, names, geometry, image, filters, precision, kept):
     return min((pair for name in names for pair in work[name]), key=lambda pair: pair[0])[1]
 
 
-def _matrix_is_best(function, geometry):
-    """A 1 x 1 filter is one matrix product; with a stride the filter gradient at least copies little."""
+def _matrix_is_best(function, geometry, kept):
+    """A 1 x 1 filter is one matrix product; with a stride the filter gradient at least copies little.
+
+    `direct` is the same product, and it can keep the panels of the filter.
+    """
     strided = geometry._replace(stride=(1, 1)).pointwise and function == "conv2d_filter"
-    return geometry.groups == 1 and (geometry.pointwise or strided)
+    return geometry.groups == 1 and (geometry.pointwise and not kept or strided)
 
 
 def _direct_work(geometry, image, filters, kept):

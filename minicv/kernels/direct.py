@@ -21,12 +21,11 @@ from .buffers import empty
 from .geometry import Geometry
 from .host import host
 from .launch import example
-from .panels import addresses, panels, tile_addresses, tile_size, unpack
+from .panels import addresses, panels, tile_addresses, tile_height, tile_size, unpack
 
 BLOCK_TILES = 16                    # tiles of a box that share one panel of the filter while it is in the cache
 CHUNK_PIXELS = 2048                 # outputs for each partial sum of the filter gradient ...
 PARTIAL_BYTES = 2**23               # ... if that many partial sums are not larger than this
-ALIAS = 4096                        # bytes: rows this far apart share a set of the first-level cache
 
 
 class Run(NamedTuple):
@@ -192,7 +191,7 @@ def _merge(taps, depth, neighbours):
 
 def _split(offset, sides, rest):
     """The box with the axis that fills tiles best last, cut along the larger of the other two."""
-    heights = [_height(count, step) for count, step, _ in sides]
+    heights = [tile_height(count, step) for count, step, _ in sides]
     fills = [count / -(-count // height) for (count, _, _), height in zip(sides, heights)]
     last = max(range(3), key=lambda axis: fills[axis] * (1 + 0.1 * axis))   # prefers near neighbours
     height = heights[last]
@@ -202,12 +201,6 @@ def _split(offset, sides, rest):
     for first in range(0, outer[0], piece):
         cut = (min(piece, outer[0] - first), *outer[1:])
         yield (offset + first * outer[2], first * outer[1], *cut, *inner, *sides[last], height, *rest)
-
-
-def _height(count, step):
-    """Rows of a tile along an axis: fewer where they would all compete for one set of the cache."""
-    rows = host().rows
-    return max(1, rows // 2) if step * 4 % ALIAS == 0 and count > rows // 2 else rows
 
 
 def _deal(boxes):

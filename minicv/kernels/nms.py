@@ -128,7 +128,7 @@ def descending(values):
 
 def _keep(boxes, scores, labels, threshold):
     order = descending(scores)
-    keep, boxes, labels = np.ones(len(order), bool), _scaled(boxes)[order], labels[order]
+    keep, boxes, labels = np.ones(len(order), bool), _scaled(boxes).take(order, axis=0), labels[order]
     if len(order) <= FEW:
         suppress_pairs(boxes, labels, float(threshold), keep)
     else:

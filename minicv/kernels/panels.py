@@ -18,6 +18,7 @@ from .buffers import empty
 from .host import host
 from .launch import compiler_runs
 
+ALIAS = 4096                        # bytes: rows this far apart share a set of the first-level cache
 _owned = {}                         # id of an array -> (weak reference, {what: result})
 
 
@@ -25,6 +26,12 @@ def tile_size(channels):
     """(number of panels, width of one) for that many output channels."""
     width = host().width
     return -(-channels // width), width
+
+
+def tile_height(count, step):
+    """Rows of a tile, of `count` rows `step` floats apart: fewer where they compete for one set of the cache."""
+    rows = host().rows
+    return max(1, rows // 2) if step * 4 % ALIAS == 0 and count > rows // 2 else rows
 
 
 def addresses(*names):
@@ -86,11 +93,15 @@ def own(array):
 def prepared(array, what, make, kept):
     """``make()``, or what it made before if `array` belongs to a parameter that has not changed since.
 
-    It is remembered if `kept`: in training it would be used once, and it can be larger than the parameter.
+    It is remembered if `kept`, from the second time on: in training it would be used once, and so in a program that
+    looks at one image, and it can be larger than the parameter.
     """
     reference, made = _owned.get(id(array), (None, None))
     if not kept or reference is None or reference() is not array or array.flags.writeable:
         return make()
     if what not in made:
+        made[what] = None
+        return make()
+    if made[what] is None:
         made[what] = make()
     return made[what]

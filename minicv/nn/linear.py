@@ -1,5 +1,7 @@
 """Affine map of the last axis."""
 
+from ..autograd.linalg import matmul
+from ..autograd.modes import state
 from ..errors import ShapeError
 from . import init
 from .check import integer
@@ -12,7 +14,7 @@ def affine(x, weight, bias=None):
     The leading axes are joined first: one large product is much faster than many small ones.
     """
     rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-    y = rows @ weight.swapaxes(0, 1)
+    y = matmul(rows, weight.swapaxes(0, 1), kept=not state.recording)
     y = y if bias is None else y + bias
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 

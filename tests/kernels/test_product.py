@@ -1,8 +1,10 @@
-"""Matrix products in pieces.
+"""Matrix products, by the register tile and by the library in pieces.
 
-Proved here: every shape, layout and dtype equals the sum over the inner axis; the pieces tile the result and are cut by
-the shape alone, so that any number of threads gives the same bytes (T2); the BLAS library's own setting is back after
-a product, also after an error and with products in several threads at once (N1).
+Proved here: every shape, layout and dtype equals the sum over the inner axis, whoever does it; the tile touches nothing
+outside the operands (M5) and gives what its twin gives; what it prepares from a parameter is kept until that is
+written; the pieces tile the result, and all is cut by the shape alone, so that any number of threads gives the same
+bytes (T2); the BLAS library's own setting is back after a product, also after an error and with products in several
+threads at once (N1).
 """
 
 import threading
@@ -10,10 +12,16 @@ import threading
 import numpy as np
 import pytest
 
-from minicv.kernels import product, threads
+from minicv.autograd import no_grad
+from minicv.kernels import panels, product, threads
+from minicv.nn import Parameter
+
+from .test_fast_conv import Guarded, compiled
 
 SHAPES = [(1, 1, 1), (3, 0, 2), (0, 3, 2),
           (70, 300, 90), (600, 64, 200), (64, 700, 900), (1, 5000, 1300), (520, 512, 520)]
+TILED = [(32, 300, 32), (33, 257, 47), (70, 1025, 49), (113, 513, 300), (225, 128, 33), (1030, 1024, 65)]
+ORDERS = [(left, right) for left in "CF" for right in "CF"]
 
 
 def operands(M, K, N, dtype=np.float32, seed=0):
@@ -33,6 +41,59 @@ def test_the_product_is_the_sum_over_the_inner_axis(shape, dtype):
         assert result.dtype == dtype
         np.testing.assert_allclose(result, expected, rtol=0, atol=bound)
     assert product.matmul(a, b, out) is out
+
+
+def ordered(shape, orders, dtype=np.float32):
+    return [np.asarray(x, order=order) for x, order in zip(operands(*shape, dtype), orders, strict=True)]
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="".join)
+@pytest.mark.parametrize("shape", TILED, ids=str)
+def test_the_tile_in_every_memory_order(shape, orders):
+    a, b = ordered(shape, orders)
+    out = np.full((len(a), b.shape[1]), np.nan, np.float32)
+    assert not product.compiler_runs() or product._tiles_can(a, b, out)
+    expected = a.astype(np.float64) @ b
+    bound = 1e-6 * (abs(a.astype(np.float64)) @ abs(b))         # about 8 float32 roundings of the sum of magnitudes
+    for result in (product.matmul(a, b), product.matmul(a, b, out)):
+        assert (abs(result - expected) <= bound).all()
+    np.testing.assert_array_equal(product.matmul(a, b), out)
+
+
+@compiled
+@pytest.mark.parametrize("orders", ORDERS, ids="".join)
+@pytest.mark.parametrize("shape", TILED[:4], ids=str)
+def test_the_tile_stays_inside_its_operands(shape, orders, monkeypatch):
+    """M5: NaN all round the operands, the panels and the result stays there and does not get in."""
+    guarded = Guarded()
+    monkeypatch.setattr(panels, "empty", guarded.empty)
+    monkeypatch.setattr(product, "empty", guarded.empty)
+    a, b = (guarded.like(x) if x.flags.c_contiguous else guarded.like(x.T).T for x in ordered(shape, orders))
+    assert np.isfinite(product.matmul(a, b)).all() and guarded.untouched() and len(guarded.made) == 4
+
+
+@compiled
+def test_products_that_do_not_suit_the_tile_go_to_the_library(monkeypatch):
+    monkeypatch.setattr(product, "_by_tiles", None)
+    a, b = operands(200, 256, 200)
+    for left, right in [(a.astype(np.float64), b.astype(np.float64)), (a[:31], b.repeat(9, axis=1)),
+                        (a[:, :127], b[:127]), (a.repeat(2, axis=1)[:, ::2], b), (a, b.repeat(2, axis=0)[::2])]:
+        np.testing.assert_array_equal(product.matmul(left, right), left @ right)
+
+
+@compiled
+def test_panels_of_a_parameter_and_its_views_are_kept_until_it_is_written():
+    w, x = Parameter(operands(300, 300, 1)[0]), operands(64, 300, 1)[0]
+    views = [w._array.T, w._array[:, 40:].T, w._array[100:].T]
+    for turn in range(3):
+        for view in views[::2]:                                 # the other has gaps: the library takes it
+            expected = x @ view
+            np.testing.assert_allclose(product.matmul(x, view, kept=True), expected, rtol=0, atol=1e-4)
+        kept = [made is not None for made in panels._owned[id(w._array)][1].values()]
+        assert kept == [turn > 0] * 2
+    with no_grad():
+        w *= 2
+    np.testing.assert_allclose(product.matmul(x, w._array.T, kept=True), x @ w._array.T, rtol=0, atol=1e-4)
 
 
 def test_batches_and_mixed_dtypes_are_left_to_numpy():
@@ -55,7 +116,7 @@ def test_pieces_tile_the_result(shape):
 
 
 def test_threads_change_no_byte(monkeypatch):
-    for shape in SHAPES[3:]:
+    for shape in SHAPES[3:] + TILED:
         results = []
         for count in (1, 2, 5):
             monkeypatch.setattr(threads, "_chosen", count)
