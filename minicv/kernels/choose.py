@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import ArgError
 from . import depthwise, direct, grouped, matrix, winograd
 from .launch import compiler_runs
+from .product import INNER
 
 ALGORITHMS = ("auto", "direct", "winograd", "grouped", "im2col")
 PRECISIONS = ("fast", "high")
@@ -104,7 +105,7 @@ def _pick(function, names, geometry, image, filters, precision, kept):
     """The method of least work among those of these names."""
     if "grouped" in names:
         return grouped
-    if "im2col" in names and (len(names) == 1 or _matrix_is_best(function, geometry, kept)):
+    if "im2col" in names and (len(names) == 1 or _matrix_is_best(function, geometry, image[1], kept)):
         return matrix
     work = {"direct": [(_direct_work(geometry, image, filters, kept), direct)], "im2col": []}
     sizes = (2, 4) if precision == "fast" else (2,)
@@ -112,13 +113,14 @@ def _pick(function, names, geometry, image, filters, precision, kept):
     return min((pair for name in names for pair in work[name]), key=lambda pair: pair[0])[1]
 
 
-def _matrix_is_best(function, geometry, kept):
+def _matrix_is_best(function, geometry, channels, kept):
     """A 1 x 1 filter is one matrix product; with a stride the filter gradient at least copies little.
 
-    `direct` is the same product, and it can keep the panels of the filter.
+    `direct` is the same product, and it can keep the panels of the filter: worth it where a product has some depth.
     """
     strided = geometry._replace(stride=(1, 1)).pointwise and function == "conv2d_filter"
-    return geometry.groups == 1 and (geometry.pointwise and not kept or strided)
+    panels_pay = kept and channels >= INNER
+    return geometry.groups == 1 and (geometry.pointwise and not panels_pay or strided)
 
 
 def _direct_work(geometry, image, filters, kept):

@@ -104,7 +104,11 @@ class Kernel:
 
     def _run(self, *args):
         try:
-            (self.compiled or self._build())(*args)
+            if self.compiled:
+                self.compiled(*args)
+            else:
+                with cache.undisturbed():
+                    self._build()(*args)
         except load_numba().errors.NumbaError:
             raise
         except Exception as error:      # bodies never raise: what failed is reading a cache file

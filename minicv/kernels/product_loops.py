@@ -23,7 +23,8 @@ def multiply(start, stop, a, b, c, by_columns, block_rows, together, tile_rows, 
     """
     (panels, K, width), (M, N) = b.shape, c.shape
     row_step, step, a_step = (1, M, M) if by_columns else (K, 1, K)
-    edge, table = np.empty((block_rows, width), np.float32), np.zeros(1, np.int64).ctypes
+    edge, table = np.empty((block_rows, width), np.float32), np.empty(1, np.int64)
+    table[0] = 0
     groups = (panels + together - 1) // together
     for item in range(start, stop):
         first, panel = item // groups * block_rows, item % groups * together
@@ -38,7 +39,7 @@ def multiply(start, stop, a, b, c, by_columns, block_rows, together, tile_rows, 
             for part in range(parts):
                 done = height * part // parts
                 rows = height * (part + 1) // parts - done
-                call(chosen, (rows, 1, table.data, table.data, min(depth, K - k),
+                call(chosen, (rows, 1, table.ctypes.data, table.ctypes.data, min(depth, K - k),
                               a.ctypes.data + 4 * ((first + done) * row_step + k * step), a_step,
                               b.ctypes.data + 4 * (p * K + k) * width, width, to + 4 * done * to_step, to_step,
                               1 if k > 0 else 0))

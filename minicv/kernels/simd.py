@@ -313,7 +313,7 @@ class Routine:
         signature = types.void(*[types.intp] * self.body.__code__.co_argcount)
         if folder := cache.folder():
             try:
-                with cache.numba_cache_dir(numba.config, folder):
+                with cache.undisturbed(), cache.numba_cache_dir(numba.config, folder):
                     return numba.cfunc(signature, cache=True)(self.body)
             except Exception as error:          # an unreadable or unwritable cache costs time, no more
                 cache.warn_once(f"cache of compiled kernels was unusable ({error!r:.80})")

@@ -29,12 +29,9 @@ def square(x, n, top, left, size, spare):
         return x.ctypes.data + 4 * ((n * H + top) * W + left) * C, W * C
     for i in range(size):
         for j in range(size):
-            if 0 <= top + i < H and 0 <= left + j < W:
-                for c in range(C):
-                    spare[i, j, c] = x[n, top + i, left + j, c]
-            else:
-                for c in range(C):
-                    spare[i, j, c] = 0
+            inside = 0 <= top + i < H and 0 <= left + j < W
+            for c in range(C):
+                spare[i, j, c] = x[n, top + i, left + j, c] if inside else 0
     return spare.ctypes.data, size * C
 
 
@@ -98,7 +95,8 @@ def read_tiles(start, stop, x, v, spare, first, grid, corner, m, lanes, transfor
 def multiply_by_filters(v, u, z, tiles, tile_rows, tile, narrow_tile):
     """z[element] = v[element] times the panels u[:, element], for the first `tiles` rows of v (X, count, C)."""
     (X, count, C), O, (blocks, _, _, width) = v.shape, z.shape[2], u.shape
-    parts, table = (tiles + tile_rows - 1) // tile_rows, np.zeros(1, np.int64).ctypes
+    parts, table = (tiles + tile_rows - 1) // tile_rows, np.empty(1, np.int64)
+    table[0] = 0                            # np.zeros would take a tenth of a second to compile
     for element in range(X):
         for block in range(blocks):
             b = u.ctypes.data + 4 * (block * X + element) * C * width
@@ -108,7 +106,7 @@ def multiply_by_filters(v, u, z, tiles, tile_rows, tile, narrow_tile):
                 rows = tiles * (part + 1) // parts - done
                 a = v.ctypes.data + 4 * (element * count + done) * C
                 c = z.ctypes.data + 4 * ((element * count + done) * O + block * width)
-                call(chosen, (rows, 1, table.data, table.data, C, a, C, b, width, c, O, 0))
+                call(chosen, (rows, 1, table.ctypes.data, table.ctypes.data, C, a, C, b, width, c, O, 0))
 
 
 @subroutine
