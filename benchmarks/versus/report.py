@@ -9,7 +9,7 @@ import re
 import statistics
 import sys
 
-from .goals import GOALS, NOT_REACHED
+from .goals import BESIDE_OTHERS, GOALS, NOT_REACHED
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 
@@ -120,6 +120,7 @@ def page(records):
         lines += ["## Beside other libraries", "", "| | peer | minicv | peer's | ratio |", "|---|---|---|---|---|"]
         lines += [f"| {r['name']} | {r['peer']} | {ms(r['ours_s'])} | {ms(r['peer_s'])} | {r['ratio']:.2f} |"
                   for r in peers]
+        lines += ["", *(f"- {note}" for note in BESIDE_OTHERS)]
     if others:
         lines += ["", "## Start and memory (outside every mean)", "", "| | |", "|---|---|"]
         lines += [f"| {r['name']} | {r['seconds']:.2f} s |" if "seconds" in r else
