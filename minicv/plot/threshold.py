@@ -37,7 +37,8 @@ def threshold_player(prediction, target, *, label=0, threshold=0.5, image=None, 
     own = prediction.labels == label
     if not own.any():
         raise ArgError(f"threshold_player: prediction has no detection of class {label}, expected at least one")
-    rows = step_table([prediction], [target], num_classes=int(label) + 1, label=label, threshold=threshold)
+    classes = 1 + int(np.concatenate([prediction.labels, target.labels]).max())
+    rows = step_table([prediction], [target], num_classes=classes, label=label, threshold=threshold)
     boxes = prediction.boxes[own][np.argsort(-prediction.scores[own], kind="stable")]
     objects = target.boxes[target.labels == label]
     with figure_style():
