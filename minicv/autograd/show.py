@@ -13,7 +13,7 @@ BLUE, ORANGE = "0,114,178", "213,94,0"                 # from 0 up and from 0 do
 
 
 def tensor_html(x):
-    """The Tensor `x` as an HTML fragment: blue is positive, orange negative; cells tell value and gradient on hover."""
+    """The Tensor `x` as HTML: blue is positive, orange negative; a cell tells value and gradient on hover."""
     gradient = None if x.grad is None else x.grad.data
     facts = [f"{type(x).__name__} {x.shape}", str(x.dtype)]
     facts += [f"made by {x.node.op.name}"] if x.node is not None else []
@@ -54,7 +54,8 @@ def _table(values, gradient):
     top = finite.max() if finite.size and finite.max() > 0 else 1.0
     more = [f"x[{', '.join(map(str, first))}]"] if first else []
     rows, columns = (1, 1, *values.shape)[-2:]
-    more += [f"{corner.shape[0]} of {rows} rows, {corner.shape[1]} of {columns} columns"] * (corner.size < rows * columns)
+    if corner.size < rows * columns:
+        more.append(f"{corner.shape[0]} of {rows} rows, {corner.shape[1]} of {columns} columns")
     caption = f'<caption style="text-align:left;caption-side:bottom">{": ".join(more)}</caption>' if more else ""
     body = "".join("<tr>" + "".join(_cell(corner[i, j], None if slope is None else slope[i, j], top)
                                     for j in range(corner.shape[1])) + "</tr>" for i in range(corner.shape[0]))

@@ -36,8 +36,8 @@ def decoding_player(source, written, probabilities, symbols, *, weights=None, to
     probabilities = np.asarray(probabilities, np.float64)
     T, V = len(written), len(symbols)
     if written.ndim != 1 or source.ndim != 1 or probabilities.shape != (T, V) or not T:
-        raise ShapeError(f"decoding_player: source, written, probabilities have shapes {source.shape}, {written.shape}, "
-                         f"{probabilities.shape}, expected (S,), (T,), (T, {V}) with T >= 1")
+        raise ShapeError(f"decoding_player: source, written, probabilities have shapes {source.shape}, "
+                         f"{written.shape}, {probabilities.shape}, expected (S,), (T,), (T, {V}) with T >= 1")
     if weights is not None and np.shape(weights) != (T, len(source)):
         raise ShapeError(f"decoding_player: weights has shape {np.shape(weights)}, expected {(T, len(source))}")
     wide = max(WIDTH, 90 + CELL * max(len(source), T))

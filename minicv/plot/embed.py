@@ -62,16 +62,22 @@ def data_uri(data, kind):
 
 
 def alt_text(figure):
-    """One sentence made of what the figure itself says: titles, axis labels and legends."""
+    """One sentence made of what the figure itself says: labels, titles, axes and legends.
+
+    A figure without words of its own gets them by ``figure.set_label("...")``, an Axes by ``ax.set_label("...")``.
+    """
     parts = [_axes_text(ax) for ax in figure.axes]
-    title = figure.get_suptitle()
-    return "; ".join(part for part in [title, *parts] if part) or "figure"
+    own = [figure.get_label(), figure.get_suptitle()]
+    return "; ".join(dict.fromkeys(str(part).strip() for part in [*own, *parts] if part)) or "figure"
 
 
 def _axes_text(ax):
-    words = [ax.get_title()] if ax.get_title() else []
+    named = str(ax.get_label()) if not str(ax.get_label()).startswith(("_", "<")) else ""
+    words = [text for text in (named, ax.get_title(), ax.get_title("left")) if text]
     if ax.get_ylabel() and ax.get_xlabel():
         words.append(f"{ax.get_ylabel()} against {ax.get_xlabel()}")
+    elif ax.get_xlabel() or ax.get_ylabel():
+        words.append(ax.get_xlabel() or ax.get_ylabel())
     names = ax.get_legend_handles_labels()[1]
     return ", ".join(words + [f"curves: {', '.join(names)}"] if names else words).replace("$", "")
 

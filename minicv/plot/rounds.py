@@ -46,7 +46,7 @@ def boosting_player(model, x, y, *, class_names=None, axis_names=("$x_1$", "$x_2
         line = _stump(overlay, ax, stump)
         drawn += [line + marks(weights[j], wrong=wrong), line + marks(weights[j + 1], wrong=wrong)]
         labels += [f"round {j + 1}: x{stump.feature_ + 1} > {stump.threshold_:g} has the error {eps:.3f} (crosses)",
-                   f"round {j + 1}: its errors times {beta:.3g}, then all divided by the sum; its vote is ln {beta:.3g}"]
+                   f"round {j + 1}: its errors times {beta:.3g}, then all divided by the sum; vote ln {beta:.3g}"]
     wrong = model.predict(x) != y
     drawn.append(_vote(overlay, ax, model) + marks(weights[0], model.decision_function(x), wrong))
     labels.append(f"the weighted vote of {len(model.estimators_)} stumps: {len(x) - wrong.sum()} of {len(x)} are right")
@@ -68,7 +68,8 @@ def _marks(overlay, ax, x, y, weight, names, votes, wrong):
         else:
             shapes.append(shape("circle", cx=cx, cy=cy, r=half, **look))
         if wrong is not None and wrong[n]:
-            shapes.append(shape("path", d=f"M{cx - 5:.1f} {cy - 5:.1f}l10 10m-10 0l10 -10", stroke="#000", stroke_width=2))
+            cross = f"M{cx - 5:.1f} {cy - 5:.1f}l10 10m-10 0l10 -10"
+            shapes.append(shape("path", d=cross, stroke="#000", stroke_width=2))
     return shapes
 
 
@@ -94,8 +95,8 @@ def _vote(overlay, ax, model):
     """The decision of the whole: constant on each cell between the thresholds."""
     cuts = []
     for feature, limits in enumerate((ax.get_xlim(), ax.get_ylim())):
-        inner = {e.threshold_ for e in model.estimators_ if e.feature_ == feature and limits[0] < e.threshold_ < limits[1]}
-        cuts.append(np.array([limits[0], *sorted(inner), limits[1]]))
+        inner = {e.threshold_ for e in model.estimators_ if e.feature_ == feature}
+        cuts.append(np.array([limits[0], *sorted(t for t in inner if limits[0] < t < limits[1]), limits[1]]))
     cells = [(cuts[0][i], cuts[1][j], cuts[0][i + 1], cuts[1][j + 1])
              for i, j in np.ndindex(len(cuts[0]) - 1, len(cuts[1]) - 1)]
     labels = model.predict(np.reshape(cells, (-1, 2, 2)).mean(axis=1))

@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 from ..errors import ArgError
 
-ELEMENTS = set("""svg g defs symbol use path rect circle ellipse line polyline polygon text tspan title desc image clipPath
-mask pattern marker linearGradient radialGradient stop animate animateTransform animateMotion set""".split())
+ELEMENTS = set("""svg g defs symbol use path rect circle ellipse line polyline polygon text tspan title desc image
+clipPath mask pattern marker linearGradient radialGradient stop animate animateTransform animateMotion set""".split())
 ATTRIBUTES = set("""id x y x1 y1 x2 y2 dx dy cx cy r rx ry fx fy width height d points transform viewBox
 preserveAspectRatio rotate offset pathLength refX refY orient markerWidth markerHeight markerUnits gradientUnits
 gradientTransform spreadMethod patternUnits patternTransform patternContentUnits clipPathUnits maskUnits

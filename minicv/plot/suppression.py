@@ -5,7 +5,7 @@ import numpy as np
 from ..errors import ArgError, ShapeError
 from ..geometry import box_iou, check_boxes
 from .images import show_image
-from .overlay import Overlay, words
+from .overlay import Overlay, shape, words
 from .player import Player
 from .style import PALETTE, figure_style
 
@@ -99,27 +99,34 @@ def windows_player(image, boxes, passed, *, found=None, most=60, title="The wind
     for stage in range(passed.max() + 1):
         left = np.flatnonzero(passed >= stage)
         some = left[np.linspace(0, len(left) - 1, min(most, len(left))).round().astype(int)]
-        drawn.append(overlay.frame(overlay.box(ax, b, stroke=PALETTE[1], stroke_width=1) for b in boxes[some]))
+        drawn.append(overlay.frame([_outlines(overlay, ax, boxes[some], PALETTE[1], 1)]))
         labels.append(f"after {stage} stages: {len(left):,} of {len(boxes):,} windows are left "
                       f"({len(left) / len(boxes):.2%})" + (f", {len(some)} are drawn" if len(some) < len(left) else ""))
     if found is not None:
-        drawn.append(overlay.frame(overlay.box(ax, b, stroke=PALETTE[5], stroke_width=3) for b in np.asarray(found)))
+        drawn.append(overlay.frame([_outlines(overlay, ax, np.reshape(found, (-1, 4)), PALETTE[5], 3)]))
         labels.append(f"windows that overlap are averaged: {len(found)} detections")
     return _player(overlay, drawn, labels, title, options)
+
+
+def _outlines(overlay, ax, boxes, color, width):
+    """All boxes as one path, which is short."""
+    ends = overlay.at(ax, boxes.reshape(-1, 2, 2)).round(1)
+    path = "".join(f"M{x1:g} {y1:g}H{x2:g}V{y2:g}H{x1:g}z" for (x1, y1), (x2, y2) in ends)
+    return shape("path", d=path, stroke=color, stroke_width=width)
 
 
 def _canvas(boxes, image):
     """A figure of the image, or of white, and its Axes."""
     low, high = boxes.reshape(-1, 2).min(axis=0), boxes.reshape(-1, 2).max(axis=0)
-    shape = np.ceil(high + np.maximum(0.05 * (high - low), 1)).astype(int) if image is None else image.shape[:0:-1]
+    size = np.ceil(high + np.maximum(0.05 * (high - low), 1)).astype(int) if image is None else image.shape[:0:-1]
     import matplotlib.pyplot as plt
 
     width = 4.6
     with figure_style():
-        figure, ax = plt.subplots(figsize=(width, width * shape[1] / shape[0]))
+        figure, ax = plt.subplots(figsize=(width, width * size[1] / size[0]))
     figure.set_layout_engine("none")
     ax.set_position((0, 0, 1, 1))
-    show_image(np.ones((1, shape[1], shape[0])) if image is None else image, ax=ax)
+    show_image(np.ones((1, size[1], size[0])) if image is None else image, ax=ax)
     ax.set(aspect="auto")
     return Overlay(figure), ax
 

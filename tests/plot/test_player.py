@@ -190,7 +190,8 @@ def test_a_film_of_figures_stays_small_and_keeps_its_colours():
 
 
 def test_two_players_on_one_page_do_not_meet():
-    ids = {Reader(p.html()).all("div")[0]["class"] for p in (player(), player(title="other"), player(), player(width=9))}
+    some = player(), player(title="other"), player(), player(width=9)
+    ids = {Reader(p.html()).all("div")[0]["class"] for p in some}
     assert len(ids) == 3
     assert "max-width:9px" in player(width=9).html() and "max-width" not in player()._repr_html_().split("</style>")[0]
 
@@ -213,7 +214,8 @@ def test_the_script_steps_plays_wraps_around_and_keeps_calm_when_asked(calm, pac
     const frames = [0, 1, 2].map(make), slider = {value: 0, on: {}, setAttribute() {},
       addEventListener(e, f) { this.on[e] = f; }}, icons = [make(0), make(0)], on = {};
     const caption = {setAttribute(k, v) { this[k] = v; }};
-    const root = {dataset: {}, querySelector: s => s === "input" ? slider : caption, addEventListener(e, f) { on[e] = f; },
+    const root = {dataset: {}, addEventListener(e, f) { on[e] = f; },
+      querySelector: s => s === "input" ? slider : caption,
       querySelectorAll: s => s === "[data-frame]" ? frames : s === "button" || s === "figure svg" ? [] : icons};
     globalThis.document = {querySelectorAll: s => { globalThis.asked = s; return [root]; }};
     globalThis.matchMedia = () => ({matches: CALM});

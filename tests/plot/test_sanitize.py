@@ -49,16 +49,19 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_no_attack_comes_through(attack):
-    for text in (f"{OPEN}><circle r='1'/>{attack}</svg>", f"{OPEN} onload='evil()'><g>{attack}</g><circle r='1'/></svg>"):
+    dot = '<circle r="1"/>'
+    for text in (f"{OPEN}>{dot}{attack}</svg>", f"{OPEN} onload='evil()'><g>{attack}</g>{dot}</svg>"):
         clean = clean_svg(text)
         assert '<circle r="1"' in clean and not re.search(r"<(script|style|iframe|foreign|a\b|body)", clean, re.I)
         bare = clean.replace("&lt;/title&gt;&lt;script&gt;evil()&lt;/script&gt;", "").replace("evil.example", "")
         assert "evil" not in bare and "javascript" not in bare and not re.search(r"\son\w+=", bare, re.I)
-        assert "//" not in bare.replace("http://www.w3.org/2000/svg", "") and "href" not in bare.replace('href="#a"', "")
+        bare = bare.replace("http://www.w3.org/2000/svg", "").replace('href="#a"', "")
+        assert "//" not in bare and "href" not in bare
 
 
 @pytest.mark.parametrize("text, words", [
-    ('<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>', "entities"), ("<html/>", "expected <svg>"), ("<svg>", "well-formed"),
+    ('<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>', "entities"),
+    ("<html/>", "expected <svg>"), ("<svg>", "well-formed"),
     ('<!DOCTYPE svg PUBLIC "x" "y"><!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg>&x;</svg>', "entities"),
     ("<svg>" * 5000 + "</svg>" * 5000, "nested too deeply"), ("plain", "well-formed")])
 def test_what_is_no_plain_drawing_is_refused(text, words):
@@ -72,8 +75,9 @@ def test_shapes_text_and_animations_come_through():
             '<circle r="1"><animate attributeName="r" from="1" to="3" dur="2s" repeatCount="indefinite"/></circle>'
             '<use xlink:href="#g"/><text x="1" y="2">a &lt; b</text></svg>')
     clean = clean_svg(text, prefix="p-")
-    for part in ("<title>two &amp; more</title>", 'id="p-g"', 'style="fill:url(#p-g);stroke-width:2"', ">a &lt; b</text>",
-                 '<animate attributeName="r" from="1" to="3" dur="2s" repeatCount="indefinite"/>', '<use href="#p-g"/>'):
+    for part in ("<title>two &amp; more</title>", 'id="p-g"', 'style="fill:url(#p-g);stroke-width:2"',
+                 '<animate attributeName="r" from="1" to="3" dur="2s" repeatCount="indefinite"/>', ">a &lt; b</text>",
+                 '<use href="#p-g"/>'):
         assert part in clean, part
     assert clean_svg(clean) == clean                            # nothing more to clean, so it is safe to do it twice
 
