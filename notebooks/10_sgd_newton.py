@@ -145,7 +145,7 @@ ax.axvline(2 / 51, color="0.5", linewidth=1)
 ax.annotate("best, 2/(L + m)", (2 / 51, 1.15), (-6, 0), textcoords="offset points", fontsize=9, ha="right", color="0.3")
 ax.axhline(1, color="0.5", linewidth=1)
 ax.set(xlabel=r"learning rate $\eta$", ylabel=r"factor $|1 - \eta\lambda|$ of one step", ylim=(0, 1.3))
-ax.legend(loc="lower left", frameon=False)
+ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 plt.show()
 
 # %% [markdown]

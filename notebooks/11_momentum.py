@@ -111,7 +111,7 @@ for k, coefficient in enumerate((0.5, 0.9, 0.99)):
     gain = np.abs((1 - coefficient) / (1 - coefficient * np.exp(-1j * omega)))
     ax.semilogy(omega / (2 * np.pi), gain, ("-", "--", "-.")[k], color=PALETTE[k], label=rf"$\mu$ = {coefficient}")
 ax.set(xlabel="frequency of the gradient (cycles per step)", ylabel="gain", title="The velocity is a low-pass filter")
-ax.legend(frameon=False)
+ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 plt.show()
 
 # %% [markdown]

@@ -214,4 +214,13 @@ plt.show()
 #
 # $T$ with a cache, $1 + 2 + \dots + T = T(T+1)/2$ without.
 #
+# ```python
+# decode, seen = net.decode, []
+# net.decode = lambda new, *rest, **options: seen.append(new.shape[1]) or decode(new, *rest, **options)
+# for cached in (True, False):
+#     seen.clear()
+#     T = vit.greedy(net, source, max_len=6, cached=cached).shape[1]
+#     assert sum(seen) == (T if cached else T * (T + 1) // 2)
+# del net.decode
+# ```
 # </details>

@@ -5,8 +5,8 @@
     python notebooks/build.py --check            compare sources and notebooks, run nothing; exit 1 on a difference
 
 Building twice gives the same bytes: fixed environment, one thread for matrix products, numbered cells, no times.
-Every picture carries a description for readers who do not see it, made of its titles, axes and legend: in the metadata
-of the output, where notebook programs look for it.
+Every picture carries a description for readers who do not see it, made of the caption above it and of its titles, axes
+and legend: in the metadata of the output, where notebook programs look for it.
 Needs the extra `docs`.
 """
 
@@ -186,8 +186,8 @@ def compact(output, caption=""):
         data["text/plain"] = ""
     if "metadata" in output:
         said = output["metadata"].get("image/png", {}).get("alt", "figure")
-        said = caption if said == "figure" else said
-        output["metadata"] = {"image/png": {"alt": said}} if "image/png" in data else {}
+        alt = caption if said == "figure" else f"{caption}: {said}"
+        output["metadata"] = {"image/png": {"alt": alt}} if "image/png" in data else {}
 
 
 def with_palette(png):

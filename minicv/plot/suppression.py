@@ -38,12 +38,13 @@ def nms_player(boxes, scores, threshold=0.5, *, image=None, title="Non-maximum s
     if not 0 <= threshold <= 1:
         raise ArgError(f"nms_player: threshold is {threshold}, expected a number in [0, 1]")
     overlay, ax = _canvas(boxes, image)
-    drawn, labels = zip(*_steps(overlay, ax, boxes, scores, threshold), strict=True)
+    drawn, labels = zip(*_steps(overlay, ax, boxes, scores, threshold, image is not None),
+                        strict=True)
     return _player(overlay, drawn, labels, title, options)
 
 
-def _steps(overlay, ax, boxes, scores, threshold):
-    """Yield (frame, label) before the first step and after each."""
+def _steps(overlay, ax, boxes, scores, threshold, pictured):
+    """Yield (frame, label) before the first step and after each; over a picture boxes have a white edge."""
     overlap, kept = box_iou(boxes, boxes), []
     left = np.argsort(-scores, kind="stable").tolist()
 
@@ -53,8 +54,12 @@ def _steps(overlay, ax, boxes, scores, threshold):
         looks = [(left, {"stroke": PALETTE[0], "stroke_width": 1}),
                  (gone, {"stroke": PALETTE[1], "stroke_width": 1.5, "stroke_dasharray": "4 2"}),
                  (kept, {"stroke": PALETTE[2], "stroke_width": 3})]
-        return overlay.frame([overlay.box(ax, boxes[i], title=told[i], pointer_events="stroke", **look)
-                              for some, look in looks for i in some] + _scores(overlay, ax, boxes, scores, kept))
+        drawn = []
+        for some, look in looks:
+            halo = [overlay.box(ax, boxes[i], stroke="#fff", stroke_width=look["stroke_width"] + 2) for i in some]
+            drawn += halo * pictured + [overlay.box(ax, boxes[i], title=told[i], pointer_events="stroke", **look)
+                                        for i in some]
+        return overlay.frame(drawn + _scores(overlay, ax, boxes, scores, kept))
 
     yield frame(), f"{len(boxes)} boxes, threshold {threshold:g}"
     while left:

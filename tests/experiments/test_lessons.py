@@ -1,7 +1,7 @@
 """The command `minicv lesson`: hand-outs hold everything but answers and outputs, and are valid notebooks.
 
-Proved on every lesson of this checkout and on a notebook made here: no answer and no output survives, all other text and
-code does, in order; originals are untouched; wrong requests write nothing; without notebooks one is told why.
+Proved on every lesson of this checkout and on a notebook made here: no answer and no output survives, all other text
+and code does, in order; originals are untouched; wrong requests write nothing; without notebooks one is told why.
 """
 
 import json
@@ -62,7 +62,8 @@ def test_lessons_are_listed(folder, capsys):
 
 
 @pytest.mark.parametrize("words, said", [
-    ("list extra --jobs 2", "unknown argument"), ("exprot {0}/new", "did you mean 'export'"), ("export", "DIR is missing"),
+    ("list extra --jobs 2", "unknown argument"), ("exprot {0}/new", "did you mean 'export'"),
+    ("export", "DIR is missing"),
     ("export {0}/new --only 98_toy", "did you mean '99_toy'"), ("export {0}/notebooks", "DIR is"),
     ("export {0}/notebooks/99_toy.ipynb", "expected a folder")])
 def test_wrong_requests_write_nothing(folder, capsys, words, said):
@@ -90,7 +91,7 @@ def test_an_installed_package_says_where_lessons_are(tmp_path, monkeypatch, caps
     assert "clone the repository" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("name, path", [pytest.param(name, path, id=name) for name, path in lessons.notebooks().items()])
+@pytest.mark.parametrize("name, path", [pytest.param(*pair, id=pair[0]) for pair in lessons.notebooks().items()])
 def test_of_every_lesson_only_answers_and_outputs_are_missing(name, path):
     nbformat = pytest.importorskip("nbformat", reason="validation of notebooks needs nbformat")
     whole = lessons.read(path)
