@@ -18,7 +18,8 @@ def tensor_html(x):
     facts = [f"{type(x).__name__} {x.shape}", str(x.dtype)]
     facts += [f"made by {x.node.op.name}"] if x.node is not None else []
     facts += ["requires a gradient"] if x.requires_grad and x.node is None else []
-    lines = [f"<strong>{html.escape(facts[0])}</strong>, {html.escape(', '.join(facts[1:]))}", _spread("values", x.data)]
+    said = f"<strong>{html.escape(facts[0])}</strong>, {html.escape(', '.join(facts[1:]))}"
+    lines = [said, _spread("values", x.data)]
     lines += [_spread("gradient", gradient)] if gradient is not None else []
     table = _table(x.data, gradient) if x.size else ""
     return f'<div style="color:inherit">{"<br>".join(line for line in lines if line)}{table}</div>'
