@@ -24,7 +24,7 @@ def embed(figure, *, alt=None, form="auto"):
         "auto" is SVG unless that is larger than `SVG_LIMIT` bytes.
     """
     text = html.escape(alt_text(figure) if alt is None else alt, quote=True)
-    return f'<img alt="{text}" src="{figure_uri(figure, form=form)}">'
+    return f'<img alt="{text}" style="max-width:100%;height:auto" src="{figure_uri(figure, form=form)}">'
 
 
 def figure_uri(figure, *, form="auto"):

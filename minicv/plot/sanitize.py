@@ -66,6 +66,7 @@ def clean_svg(text, *, prefix=""):
         raise ArgError(f"clean_svg: text is {text[:40]!r}, expected a well-formed SVG; {error}") from None
     if _name(root) != "svg":
         raise ArgError(f"clean_svg: text holds <{_name(root)}>, expected <svg>")
+    _drop_towers(root)
     try:
         return _element(root, prefix, ' xmlns="http://www.w3.org/2000/svg"')
     except RecursionError:
@@ -131,6 +132,15 @@ def _picture(kind, data):
     if not raw.startswith(MAGIC[kind]):
         raise ArgError(f"pictures: an embedded {kind} starts with {raw[:8]!r}, expected {MAGIC[kind][0]!r}")
     return f"data:image/{kind};base64,{base64.b64encode(raw).decode()}"
+
+
+def _drop_towers(root):
+    """Take away references to what refers again: ten levels of ten would unfold to ten billion shapes."""
+    deep = {e.get("id") for e in root.iter() if e.get("id") and any(_name(inner) == "use" for inner in e.iter())}
+    for element in root.iter():
+        target = element.get("href") or element.get(XLINK + "href") or ""
+        if _name(element) == "use" and target.strip()[1:] in deep:
+            element.tag = "tower"
 
 
 def _name(element):

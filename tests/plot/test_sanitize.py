@@ -82,6 +82,14 @@ def test_shapes_text_and_animations_come_through():
     assert clean_svg(clean) == clean                            # nothing more to clean, so it is safe to do it twice
 
 
+def test_references_do_not_pile_up():
+    """Ten levels of ten references, a picture of ten billion circles; and one that contains itself."""
+    tower = '<circle id="l0" r="1"/>' + "".join(
+        f'<g id="l{k}">' + f'<use xlink:href="#l{k - 1}"/>' * 10 + "</g>" for k in range(1, 11))
+    clean = clean_svg(f'{OPEN}>{tower}<g id="me"><use href="#me"/></g><use href="#l0"/></svg>')
+    assert clean.count('<use href="#l0"/>') == clean.count("<use") == 11
+
+
 def test_pixels_inside_a_drawing_stay():
     uri = image_uri(np.zeros((1, 2, 2)))
     assert f'href="{uri}"' in clean_svg(f'{OPEN}><image width="2" height="2" xlink:href="{uri}"/></svg>')
