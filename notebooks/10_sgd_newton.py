@@ -309,7 +309,7 @@ assert np.sum(np.diff(np.sign(walls.points[1:61, 1])) != 0) == 59
 paths_player((sphere(), (-11, 11), (-11, 11), {"sphere, rate 0.1": easy.points}),
              (canyon(50), (-11, 11), (-1.3, 1.3), {"canyon, rate 2/51": walls.points}),
              (saddle(), (-1.2, 1.2), (-1.2, 1.2), {"saddle, 0.05, noise": ridge.points}),
-             steps=[0, 1, 2, 3, 5, 9, 15, 25, 40, 60, 75], title="Gradient descent on three landscapes", levels=5, size=(8.4, 2.7))
+             steps=[0, 1, 2, 3, 5, 9, 20, 40, 75], title="Gradient descent on three landscapes", levels=5, size=(8.4, 2.7))
 
 # %% [markdown]
 # ### Newton and the vertex
@@ -555,7 +555,7 @@ assert [report.metrics[f"sphere_steps_lr_{lr}"] for lr in ("1", "0.5", "0.1", "0
 
 # %%
 figure = canyons()
-figure.set_dpi(66)
+figure.set_dpi(60)
 figure.axes[0].set_xlim(-1, 11)
 figure.axes[1].set_ylabel("$x_2$, across the canyon")
 figure.axes[2].set_ylabel("loss f")
@@ -583,7 +583,7 @@ assert report.metrics["stays_on_saddle_axis"] and report.metrics["noise_leaves_s
 report = newton_plane(asked_preset()).check()
 quadratic, valley = report.figures.values()
 figure = quadratic()
-figure.set_dpi(66)
+figure.set_dpi(60)
 figure.axes[0].set_xlim(-1, 11)
 plt.show()
 assert report.metrics["quadratic_error"] < 1e-10                            # R^20, one step
@@ -595,7 +595,7 @@ assert report.metrics["quadratic_error"] < 1e-10                            # R^
 
 # %%
 figure = valley()
-figure.set_dpi(66)
+figure.set_dpi(60)
 figure.axes[1].set_xlabel("step of Newton")
 plt.show()
 assert report.metrics["rosenbrock_2"] > 1000 > 1e-19 > report.metrics["rosenbrock_6"]

@@ -382,7 +382,7 @@ def show(draw, dpi, **limits):
 report = adagrad(asked_preset()).check()
 steep, figure_1_5, lengths = report.figures.values()
 figure = steep()
-figure.set_dpi(74)
+figure.set_dpi(68)
 bowl, (flat, surface) = canyon(1 / 12), figure.axes
 for w in np.array([[3.0, 3.0], [-2.0, 3.4]]):
     step = -bowl.gradient(w)
@@ -398,14 +398,14 @@ plt.show()
 # close. Both walk straight: no zigzag.
 
 # %%
-show(figure_1_5, 74, xlim=(-1, 11))
+show(figure_1_5, 64, xlim=(-1, 11))
 assert np.isclose(report.metrics["stalled_distance_500"], 6.05, atol=0.005)
 
 # %% [markdown]
 # Under a constant gradient AdaGrad's step falls like $1/\sqrt t$ (2), RMSProp's tends to the rate.
 
 # %%
-show(lengths, 74)
+show(lengths, 70)
 assert np.isclose(report.metrics["step_times_root_t"], 1)
 
 # %% [markdown]
@@ -417,8 +417,8 @@ assert np.isclose(report.metrics["step_times_root_t"], 1)
 # %%
 report = rmsprop(asked_preset()).check()
 figure_1_6, cycle = report.figures.values()
-show(figure_1_6, 74, xlim=(-1, 11))
-show(cycle, 74)
+show(figure_1_6, 64, xlim=(-1, 11))
+show(cycle, 62)
 assert np.isclose(report.metrics["distance_500"], 0.071, atol=5e-4) and report.metrics["lowest_value"] > 1e-6
 
 # %% [markdown]
@@ -429,7 +429,7 @@ assert np.isclose(report.metrics["distance_500"], 0.071, atol=5e-4) and report.m
 # %%
 report = adam(asked_preset()).check()
 figure_1_7, figure_1_8, oblique, debiasing = report.figures.values()
-show(figure_1_7, 74, xlim=(-1, 11))
+show(figure_1_7, 64, xlim=(-1, 11))
 assert report.metrics["distance_500"] < 1e-7
 
 # %% [markdown]
@@ -439,17 +439,17 @@ assert report.metrics["distance_500"] < 1e-7
 # %%
 racers = {"SGD": (sgd_update, 0.02), "AdaGrad": (adagrad_update, 0.5), "RMSProp": (rmsprop_update, 0.1),
           "Adam": (adam_update, 0.1)}
-runs = {name: descend(canyon(50), update, (10.0, 1.0), 300, lr=lr) for name, (update, lr) in racers.items()}
+runs = {name: descend(canyon(50), update, (10.0, 1.0), 200, lr=lr) for name, (update, lr) in racers.items()}
 assert runs["RMSProp"].values[100] < runs["SGD"].values[100] and runs["Adam"].points[:, 1].min() < -0.2
-paths_player((canyon(50), (-2, 11), (-1.3, 1.3), {name: run.points for name, run in runs.items()}), size=(5.8, 3.0),
-             levels=5, steps=[0, 1, 3, 10, 20, 40, 70, 100, 150, 200, 300], title="Four optimizers in a canyon")
+paths_player((canyon(50), (-2, 11), (-1.3, 1.3), {name: run.points for name, run in runs.items()}), size=(5.4, 2.6),
+             levels=5, steps=[0, 1, 3, 10, 25, 50, 100, 200], title="Four optimizers in a canyon")
 
 # %% [markdown]
 # **Figure 1.8.** A least-squares line on batches of 64 and of 4 of 256 points: the smaller the batch, the noisier the
 # paths. The variance of the gradient is $(1 - B/N)/B$ in size, 21 times larger for 4 than for 64.
 
 # %%
-show(figure_1_8, 74)
+show(figure_1_8, 62)
 assert abs(report.metrics["batch_noise_ratio"] - 21) < 1.5 or asked_preset() == "smoke"
 assert np.isclose((1 - 4 / 256) / 4 / ((1 - 64 / 256) / 64), 21)
 
@@ -458,7 +458,7 @@ assert np.isclose((1 - 4 / 256) / 4 / ((1 - 64 / 256) / 64), 21)
 # turn; Adam and AdaGrad need a third to two thirds more steps, as (6) says.
 
 # %%
-show(oblique, 74)
+show(oblique, 62)
 turned = {name: [int(report.metrics[f"{name}_steps_{angle}_degrees"]) for angle in (0, 15, 30, 45)]
           for name in ("momentum", "adam", "adagrad")}
 print("angle         0   15   30   45 degrees")
@@ -471,7 +471,7 @@ assert turned == {"momentum": [106] * 4, "adam": [261, 254, 310, 351], "adagrad"
 # rate, and need about $1/(1-\beta_2) = 1000$ steps to become what they should be.
 
 # %%
-show(debiasing, 74)
+show(debiasing, 70)
 assert np.isclose(report.metrics["first_step_biased"], 3.162, atol=5e-4) and max(adam_steps([1.0] * 50, debias=False)) > 6
 
 # %% [markdown]

@@ -172,9 +172,10 @@ def serialized(notebook, digest):
 
 def caption_of(cell):
     """The last bold words or heading of a cell of text: what the pictures below it show."""
-    found = re.findall(r"\*\*(.+?)\*\*|^#+ (.+)$", text_of(cell["source"]), re.M | re.S) \
-        if cell["cell_type"] == "markdown" else []
-    return re.sub(r"[$`*\\]|\s+", lambda m: " " if m[0].isspace() else "", "".join(found[-1])).strip(" .:") if found else ""
+    if cell["cell_type"] != "markdown":
+        return ""
+    found = re.findall(r"\*\*([^*]+)\*\*|^#+ ([^\n]+)$", text_of(cell["source"]), re.M)
+    return " ".join(re.sub(r"[$`\\]", "", "".join(found[-1])).split()).strip(" .:") if found else ""
 
 
 def compact(output, caption=""):

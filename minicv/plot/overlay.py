@@ -7,6 +7,8 @@ import html
 
 import numpy as np
 
+STEP = 0.8              # points; shorter steps of a line are left out
+
 
 def shape(name, *inside, title="", **attributes):
     """An element of SVG as text; underscores in attribute names become hyphens, numbers are rounded to 0.1.
@@ -59,10 +61,13 @@ class Overlay:
         return shape("rect", x=min(x1, x2), y=min(y1, y2), width=abs(x2 - x1), height=abs(y2 - y1), **attributes)
 
     def line(self, ax, points, **attributes):
-        """A line through points (N, 2) in data coordinates."""
-        places = [f"{_short(x)},{_short(y)}" for x, y in self.at(ax, points)]
-        moved = [place for place, before in zip(places, [None, *places], strict=False) if place != before]
-        return shape("polyline", points=" ".join(moved), **attributes)
+        """A line through points (N, 2) in data coordinates, without steps that are too small to see."""
+        places = self.at(ax, points)
+        kept = [0]
+        for n in range(1, len(places)):
+            if np.abs(places[n] - places[kept[-1]]).max() > STEP or n == len(places) - 1:
+                kept.append(n)
+        return shape("polyline", points=" ".join(f"{_short(x)},{_short(y)}" for x, y in places[kept]), **attributes)
 
     def frame(self, shapes):
         """One frame of a player whose background is the figure."""

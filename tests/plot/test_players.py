@@ -75,6 +75,17 @@ def test_an_overlay_finds_the_pixels_of_the_data():
     plt.close(figure)
 
 
+def test_a_line_leaves_out_what_cannot_be_seen_but_never_its_ends():
+    figure, ax = plt.subplots()
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    overlay, x = Overlay(figure), np.linspace(0, 1, 5001)
+    line = re.search("points=\"(.*?)\"", overlay.line(ax, np.c_[x, x]))[1]
+    places = np.array([p.split(",") for p in line.split()], float)
+    assert len(places) < 600 and np.abs(np.diff(places, axis=0)).max() < 1.1
+    np.testing.assert_allclose(places[[0, -1]], overlay.at(ax, [[0, 0], [1, 1]]), atol=0.06)
+    plt.close(figure)
+
+
 # Backpropagation ------------------------------------------------------------------------------------------------------
 
 
