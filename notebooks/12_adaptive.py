@@ -405,7 +405,7 @@ assert np.isclose(report.metrics["stalled_distance_500"], 6.05, atol=0.005)
 # Under a constant gradient AdaGrad's step falls like $1/\sqrt t$ (2), RMSProp's tends to the rate.
 
 # %%
-show(lengths, 70)
+show(lengths, 66)
 assert np.isclose(report.metrics["step_times_root_t"], 1)
 
 # %% [markdown]
@@ -442,7 +442,7 @@ racers = {"SGD": (sgd_update, 0.02), "AdaGrad": (adagrad_update, 0.5), "RMSProp"
 runs = {name: descend(canyon(50), update, (10.0, 1.0), 200, lr=lr) for name, (update, lr) in racers.items()}
 assert runs["RMSProp"].values[100] < runs["SGD"].values[100] and runs["Adam"].points[:, 1].min() < -0.2
 paths_player((canyon(50), (-2, 11), (-1.3, 1.3), {name: run.points for name, run in runs.items()}), size=(5.4, 2.6),
-             levels=5, steps=[0, 1, 3, 10, 25, 50, 100, 200], title="Four optimizers in a canyon")
+             levels=5, steps=[0, 1, 3, 10, 30, 80, 200], title="Four optimizers in a canyon")
 
 # %% [markdown]
 # **Figure 1.8.** A least-squares line on batches of 64 and of 4 of 256 points: the smaller the batch, the noisier the
@@ -458,7 +458,7 @@ assert np.isclose((1 - 4 / 256) / 4 / ((1 - 64 / 256) / 64), 21)
 # turn; Adam and AdaGrad need a third to two thirds more steps, as (6) says.
 
 # %%
-show(oblique, 62)
+show(oblique, 58)
 turned = {name: [int(report.metrics[f"{name}_steps_{angle}_degrees"]) for angle in (0, 15, 30, 45)]
           for name in ("momentum", "adam", "adagrad")}
 print("angle         0   15   30   45 degrees")

@@ -26,8 +26,8 @@ ROOT = FOLDER.parent
 sys.path.insert(0, str(ROOT))                       # the lessons run on this checkout
 
 LIMIT = 300_000                                     # bytes of one notebook
-COLORS = (32, 96)                                   # palettes of a chart and of a photograph
-NEAR = 2.0                                          # root mean square of levels that a palette may miss
+COLORS = (32, 48, 96)                               # palettes: charts need few colors, photographs many
+NEAR = 3.2                                          # root mean square of levels that a palette may miss
 TIMEOUT = 300                                       # seconds for one cell
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
