@@ -297,8 +297,9 @@ for lr, expected in {0.02: 439, 0.005: 1769}.items():
 # %% [markdown]
 # ### Watch it walk
 #
-# **Player (three landscapes).** Step by step: the sphere is easy, in the canyon the path jumps from wall to wall, and at the saddle
-# a noise of 0.01 in the gradient is enough to leave the ridge. (The vertical axis of the canyon is stretched.)
+# **Player (three landscapes).** Step by step, with the rate in brackets: the sphere is easy, in the canyon the path
+# jumps from wall to wall, and at the saddle a noise of 0.01 in the gradient is enough to leave the ridge. (The vertical
+# axis of the canyon is stretched.)
 
 # %%
 easy = descend(sphere(), sgd_update, (10.0, 5.0), 75, lr=0.1)
@@ -306,10 +307,11 @@ walls = descend(canyon(50), sgd_update, (10.0, 1.0), 75, lr=2 / 51)
 ridge = descend(saddle(), sgd_update, (1.0, 0.0), 75, lr=0.05, noise=0.01, rng=3)
 assert abs(ridge.points[-1, 1]) > 0.5                                       # it leaves
 assert np.sum(np.diff(np.sign(walls.points[1:61, 1])) != 0) == 59
-paths_player((sphere(), (-11, 11), (-11, 11), {"sphere, rate 0.1": easy.points}),
-             (canyon(50), (-11, 11), (-1.3, 1.3), {"canyon, rate 2/51": walls.points}),
-             (saddle(), (-1.2, 1.2), (-1.2, 1.2), {"saddle, 0.05, noise": ridge.points}),
-             steps=[0, 1, 2, 3, 5, 9, 20, 40, 75], title="Gradient descent on three landscapes", levels=5, size=(8.4, 2.7))
+paths_player((sphere(), (-11, 11), (-11, 11), {"sphere (0.1)": easy.points}),
+             (canyon(50), (-11, 11), (-1.3, 1.3), {"canyon (2/51)": walls.points}),
+             (saddle(), (-1.2, 1.2), (-1.2, 1.2), {"saddle (0.05)": ridge.points}),
+             steps=[0, 1, 2, 3, 5, 9, 20, 40, 75], title="Gradient descent on three landscapes", levels=6,
+             log=(True, True, False), size=(8.4, 2.7))
 
 # %% [markdown]
 # ### Newton and the vertex

@@ -25,7 +25,7 @@ def paths_player(*landscapes, steps=None, frames=12, title="Paths of optimizers"
         As `Player`.
     size : (width, height) in inches or None
     levels, log
-        As `plot_contours`.
+        As `plot_contours`; `log` may be a sequence with one entry for each panel.
 
     Hovering over a point tells its step, its place and its value. A path that has ended waits at its last point.
 
@@ -52,8 +52,8 @@ def paths_player(*landscapes, steps=None, frames=12, title="Paths of optimizers"
     with figure_style():
         figure, axes = plt.subplots(1, len(landscapes), figsize=size or (max(4.8, 3.2 * len(landscapes)), 3.0),
                                     squeeze=False)
-    for ax, (f, xlim, ylim, paths) in zip(axes[0], landscapes, strict=True):
-        _background(ax, f, xlim, ylim, paths, levels, log)
+    for ax, landscape, even in zip(axes[0], landscapes, np.broadcast_to(log, len(landscapes)), strict=True):
+        _background(ax, *landscape, levels, bool(even))
     overlay = Overlay(figure)
     drawn = [overlay.frame(_paths(overlay, axes[0], landscapes, t, steps)) for t in steps]
     player = Player(drawn, title=title, background=figure, labels=[_label(walks, t) for t in steps],

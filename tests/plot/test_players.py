@@ -164,7 +164,8 @@ def test_points_of_a_path_are_an_affine_image_of_the_data():
 
 def test_several_landscapes_stand_side_by_side_and_paths_stop_at_the_edge():
     wild = np.array([[0.0, 0.0], [50.0, 0.0]])
-    player = paths_player((bowl, (-3, 3), (-2, 2), {"calm": WALK}), (bowl, (-1, 1), (-1, 1), {"wild": wild}))
+    player = paths_player((bowl, (-3, 3), (-2, 2), {"calm": WALK}), (bowl, (-1, 1), (-1, 1), {"wild": wild}),
+                          log=(True, False))
     assert player.labels[-1] == "after 3 steps: calm f = 0.0625, wild f = 2.5e+03"
     assert len([t for t in titles(player.frames[-1]) if t.startswith("wild")]) == 1     # the point outside is not drawn
     width = float(ElementTree.fromstring(player.frames[0]).get("viewBox").split()[2])
