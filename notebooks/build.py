@@ -196,14 +196,16 @@ def with_palette(png):
     import numpy as np
     from PIL import Image
 
+    from minicv.plot.embed import reduced
+
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     for colors in COLORS:
-        reduced = image.quantize(colors)
-        missed = np.subtract(reduced.convert("RGB"), image, dtype=float)
+        small = reduced(image, colors)
+        missed = np.subtract(small.convert("RGB"), image, dtype=float)
         if np.sqrt((missed ** 2).mean()) <= NEAR:
             break
     buffer = io.BytesIO()
-    reduced.save(buffer, "png", optimize=True)
+    small.save(buffer, "png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

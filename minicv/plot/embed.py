@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from ..errors import ShapeError
-from .style import figure_style
+from .style import PALETTE, figure_style
 
 SVG_LIMIT = 150_000     # bytes; a figure with more shapes than this is smaller as pixels
 
@@ -41,7 +41,18 @@ def frame_uri(figure, *, dpi=90, colors=64):
     from PIL import Image
 
     pixels = Image.open(io.BytesIO(_saved(figure, "png", dpi=dpi))).convert("RGB")
-    return _png_uri(pixels.quantize(colors))
+    return _png_uri(reduced(pixels, colors))
+
+
+def reduced(picture, colors):
+    """A picture of PIL with a palette: the project's colours, which a thin line must keep, and the commonest others."""
+    from PIL import Image
+
+    own = [int(color[k:k + 2], 16) for color in PALETTE for k in (1, 3, 5)]
+    others = picture.quantize(colors - len(PALETTE)).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((own + others)[:3 * colors])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def image_uri(image):

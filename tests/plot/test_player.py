@@ -189,6 +189,22 @@ def test_a_film_of_figures_stays_small_and_keeps_its_colours():
     assert (np.abs(colours - np.array([0x00, 0x72, 0xB2])).max(axis=1) < 12).any()       # the first line
 
 
+def test_rare_colours_of_a_film_stay_what_they_are():
+    """A legend must not change its colours: short thin lines beside many shades of others."""
+    from minicv.plot import PALETTE, figure_style
+
+    with figure_style():
+        figure, ax = plt.subplots(figsize=(4, 3))
+    ax.imshow(np.random.default_rng(0).random((40, 40, 3)))
+    for color in PALETTE[:4]:
+        ax.plot([], [], color=color, label=color)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=6)
+    pixels = np.asarray(Image.open(io.BytesIO(decoded(Player([figure]).frames[0]))).convert("RGB")).reshape(-1, 3)
+    for color in PALETTE[:4]:
+        wanted = [int(color[k:k + 2], 16) for k in (1, 3, 5)]
+        assert (pixels == wanted).all(axis=1).sum() > 10, color
+
+
 def test_two_players_on_one_page_do_not_meet():
     some = player(), player(title="other"), player(), player(width=9)
     ids = {Reader(p.html()).all("div")[0]["class"] for p in some}
