@@ -45,11 +45,11 @@ def frame_uri(figure, *, dpi=90, colors=64):
 
 
 def reduced(picture, colors):
-    """A picture of PIL with a palette: the project's colours, which a thin line must keep, and the commonest others."""
+    """A picture of PIL with a palette: the project's colours and white, which must stay, and the commonest others."""
     from PIL import Image
 
-    own = [int(color[k:k + 2], 16) for color in PALETTE for k in (1, 3, 5)]
-    others = picture.quantize(colors - len(PALETTE)).getpalette()
+    own = [int(color[k:k + 2], 16) for color in (*PALETTE, "#FFFFFF") for k in (1, 3, 5)]
+    others = picture.quantize(colors - len(own) // 3).getpalette()
     palette = Image.new("P", (1, 1))
     palette.putpalette((own + others)[:3 * colors])
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -200,7 +200,7 @@ def test_rare_colours_of_a_film_stay_what_they_are():
         ax.plot([], [], color=color, label=color)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=6)
     pixels = np.asarray(Image.open(io.BytesIO(decoded(Player([figure]).frames[0]))).convert("RGB")).reshape(-1, 3)
-    for color in PALETTE[:4]:
+    for color in (*PALETTE[:4], "#FFFFFF"):
         wanted = [int(color[k:k + 2], 16) for k in (1, 3, 5)]
         assert (pixels == wanted).all(axis=1).sum() > 10, color
 
