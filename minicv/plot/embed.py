@@ -48,10 +48,12 @@ def reduced(picture, colors):
     """A picture of PIL with a palette: the project's colours and white, which must stay, and the commonest others."""
     from PIL import Image
 
-    own = [int(color[k:k + 2], 16) for color in (*PALETTE, "#FFFFFF") for k in (1, 3, 5)]
-    others = picture.quantize(colors - len(own) // 3).getpalette()
+    own = np.array([[int(color[k:k + 2], 16) for k in (1, 3, 5)] for color in (*PALETTE, "#FFFFFF")])
+    others = np.reshape(picture.quantize(colors - len(own)).getpalette(), (-1, 3))[:colors - len(own)]
+    apart = np.abs(others[:, None] - own).max(axis=2)                  # (others, own)
+    others = np.where(apart.min(axis=1, keepdims=True) <= 8, own[apart.argmin(axis=1)], others)
     palette = Image.new("P", (1, 1))
-    palette.putpalette((own + others)[:3 * colors])
+    palette.putpalette(np.concatenate([own, others]).ravel().tolist())
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 

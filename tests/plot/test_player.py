@@ -203,6 +203,7 @@ def test_rare_colours_of_a_film_stay_what_they_are():
     for color in (*PALETTE[:4], "#FFFFFF"):
         wanted = [int(color[k:k + 2], 16) for k in (1, 3, 5)]
         assert (pixels == wanted).all(axis=1).sum() > 10, color
+    assert (pixels[0] == 255).all()
 
 
 def test_two_players_on_one_page_do_not_meet():
