@@ -105,6 +105,13 @@ def predict_command(args):
     return predict.predict_command(args)
 
 
+def lesson_command(args):
+    """List the lessons or export their notebooks."""
+    from .experiments import lessons
+
+    return lessons.lesson_command(args)
+
+
 def warmup_command(args):
     """Compile every kernel now, so that later runs start at once."""
     from .kernels import warmup
@@ -137,6 +144,12 @@ def build_parser():
     made.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors or .npz")
     made.add_argument("--labels", type=Path, metavar="FILE", help="names of the classes: one a line, or a JSON list")
     made.add_argument("--top", type=positive, default=5, metavar="K", help="how many classes (default 5)")
+    made = add("lesson", lesson_command, "list the lessons, or export their notebooks for a class")
+    made.add_argument("action", type=one_of(("list", "export")), metavar="list|export")
+    made.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to export to")
+    made.add_argument("--only", type=lambda text: text.split(","), metavar="NAME,NAME", help="only these lessons")
+    made.add_argument("--no-solutions", action="store_true", help="without outputs and folded answers")
+    made.add_argument("--force", action="store_true", help="write into DIR whatever is there")
     made = add("gradcheck", gradcheck_command, "compare gradients with finite differences")
     made.add_argument("op", nargs="?", metavar="OP")
     made.add_argument("--all", action="store_true", help="every op")

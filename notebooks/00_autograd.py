@@ -37,7 +37,7 @@ from minicv.errors import GradientError
 from minicv.experiments import Report, Target, asked_preset
 from minicv.nn import Linear, Sequential, Tanh, cross_entropy
 from minicv.optim import Adam
-from minicv.plot import PALETTE, Player, figure_style, plot_curves
+from minicv.plot import PALETTE, Player, backprop_player, figure_style, plot_curves
 from minicv.train import fit
 
 # %% [markdown]
@@ -285,65 +285,16 @@ assert [n.grad for n in mine] == [n.grad for n in theirs]
 assert np.isclose(mine[1].grad, (1 - math.tanh(0.8 * -1.5 + 0.7) ** 2) * 0.8)        # and to a calculation on paper
 
 # %% [markdown]
-# Step through the sweep: blue values were computed from left to right, orange gradients arrive from right to left. On
-# each edge stands its local derivative. Watch $x$: it is used twice, and its gradient is complete only when both
-# contributions are in.
-
-# %%
-PLACES = {"x": (0, 2.1), "w": (0, 1.05), "b": (0, 0), "p = x w": (1.5, 1.2), "s = p + b": (3, 0.6),
-          "t = tanh s": (4.5, 0.9), "y = t + x": (6, 1.7)}
-
-
-def draw_graph(nodes, active=None):
-    """nodes: {name: Number}; gradients that are still 0 are not written."""
-    with figure_style():
-        fig, ax = plt.subplots(figsize=(6.4, 2.6))
-    box = {"boxstyle": "round,pad=0.4", "ec": "0.3"}
-    frames = {node: ax.text(*PLACES[name], name, ha="center", va="center", fontsize=9, zorder=3,
-                            bbox={**box, "fc": "#FFE8CC" if name == active else "white"}).get_bbox_patch()
-              for name, node in nodes.items()}
-    names = {node: name for name, node in nodes.items()}
-    for node, name in names.items():
-        for source, slope in node.sources:
-            start, end = PLACES[names[source]], PLACES[name]
-            hot = name == active
-            ax.annotate("", end, start, zorder=1, arrowprops={
-                "arrowstyle": "-|>", "patchA": frames[source], "patchB": frames[node], "shrinkA": 2, "shrinkB": 2,
-                "lw": 2.0 if hot else 0.9, "color": PALETTE[1] if hot else "0.6"})
-            ax.text(*np.add(start, end) / 2, f"{slope:.2f}", ha="center", va="center", fontsize=8, zorder=2,
-                    bbox={"fc": "white", "ec": "none", "pad": 1})
-        across, shift = PLACES[name], (0, 0.32) if node.sources else (-0.5, 0.15)
-        style = {"ha": "center", "va": "center", "fontsize": 9}
-        ax.text(*np.add(across, shift), f"{node.data:.2f}", color=PALETTE[0], **style)
-        if node.grad:
-            ax.text(*np.subtract(across, (-shift[0], shift[1])), f"{node.grad:.2f}", color=PALETTE[1], weight="bold",
-                    **style)
-    ax.set(xlim=(-0.9, 6.7), ylim=(-0.3, 2.4))
-    ax.axis("off")
-    return fig
-
-
-def film(x, w, b):
-    nodes = dict(zip(PLACES, [x, w, b, *program(x, w, b)]))
-    order = later_first(nodes["y = t + x"])
-    names = {node: name for name, node in nodes.items()}
-    frames, labels = [draw_graph(nodes)], ["all values are known, no gradient yet"]
-    order[0].grad = 1.0
-    for node in order:
-        for source, slope in node.sources:
-            source.grad += node.grad * slope
-        if node.sources:
-            frames.append(draw_graph(nodes, names[node]))
-            labels.append(f"{names[node][0]} passes {node.grad:.2f} back, times the derivative on each edge")
-    return frames, labels
-
+# **Player (the sweep).** Blue values were computed from left to right, orange gradients arrive from right to left. On
+# each edge stands its local derivative; rest the pointer on a node or an edge for all digits. Watch $x$: it is used
+# twice, and its gradient is complete only when both contributions are in.
 
 # %%
 numbers = [Number(v) for v in (0.8, -1.5, 0.7)]
-frames, labels = film(*numbers)
-plt.close("all")
-assert [n.grad for n in numbers] == [n.grad for n in theirs]
-Player(frames, title="Gradients on the graph of y = tanh(x w + b) + x", labels=labels, interval=1200)
+nodes = dict(zip(["x", "w", "b", "x w", "x w + b", "tanh", "y"], [*numbers, *program(*numbers)], strict=True))
+player = backprop_player(nodes["y"], nodes, title="Gradients on the graph of y = tanh(x w + b) + x")
+assert player.labels[-1].endswith(f"together {theirs[1].grad:.3g}")                  # what w gets
+player
 
 # %% [markdown]
 # ### Why the order matters

@@ -36,7 +36,7 @@ from minicv.data import ArrayDataset, DataLoader, Glyphs10, Shapes10
 from minicv.experiments import Report, Target, asked_preset
 from minicv.nn import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, ReLU, Sequential, cost, cross_entropy
 from minicv.optim import SGD, Scheduler, cosine
-from minicv.plot import PALETTE, Player, figure_style, plot_curves
+from minicv.plot import PALETTE, figure_style, plot_curves, sliding_player
 from minicv.train import fit
 
 # %% [markdown]
@@ -331,50 +331,21 @@ assert columns == 9 * image
 # %% [markdown]
 # ### Watching the window
 #
-# Stride 2 with one row of padding around a 5 by 5 image. Padded zeros are gray. The window and the output pixel that it
-# gives are framed; the small numbers are the filter.
+# **Player (a window slides).** Stride 2 with one row of zeros around a 5 by 5 image; in the middle the filter, at the
+# right the output as it grows. Blue: the window; orange: the product at hand; green: the sum. The first position is
+# shown product by product.
 
 # %%
 picture = np.array([[0, 1, 2, 1, 0], [1, 3, 1, 0, 2], [2, 1, 0, 1, 1], [0, 2, 1, 3, 0], [1, 0, 2, 1, 1]], float)
 edges = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], float)
 padded = np.pad(picture, 1)
 response = conv2d(picture[None, None], edges[None, None], stride=2, padding=1)[0, 0]
-
-
-def draw_window(i, j, stride=2):
-    with figure_style():
-        fig, (left, right) = plt.subplots(1, 2, figsize=(5.6, 2.9), width_ratios=(7, 3))
-    left.imshow(padded, cmap="Blues", vmin=0, vmax=8)
-    outside = np.pad(np.full((5, 5), np.nan), 1, constant_values=1.0)
-    left.imshow(outside, cmap="Greys", vmin=0, vmax=6)
-    for (h, v), value in np.ndenumerate(padded):
-        left.text(v, h - 0.12, f"{value:.0f}", ha="center", va="center", fontsize=9)
-    top, start = i * stride, j * stride
-    for (p, q), weight in np.ndenumerate(edges):
-        left.text(start + q, top + p + 0.28, f"×{weight:.0f}", ha="center", va="center", fontsize=7, color=PALETTE[1])
-    left.add_patch(plt.Rectangle((start - 0.5, top - 0.5), 3, 3, fill=False, ec=PALETTE[1], lw=2))
-    done = np.full(response.shape, np.nan)
-    done.flat[:i * response.shape[1] + j + 1] = response.flat[:i * response.shape[1] + j + 1]
-    right.imshow(done, cmap="RdBu_r", vmin=-10, vmax=10, alpha=0.7)
-    for (h, v), value in np.ndenumerate(done):
-        if not np.isnan(value):
-            right.text(v, h, f"{value:.0f}", ha="center", va="center", fontsize=9)
-    right.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=PALETTE[1], lw=2))
-    for ax, size, title in ((left, 7, "input, padded"), (right, 3, "output")):
-        ax.set(title=title, xticks=[], yticks=[], xlim=(-0.55, size - 0.45), ylim=(size - 0.45, -0.55))
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
-    return fig
-
-
 places = list(np.ndindex(response.shape))
-frames = [draw_window(i, j) for i, j in places]
-plt.close("all")
-labels = [f"output ({i}, {j}) = {response[i, j]:.0f}, from rows {2 * i - 1} to {2 * i + 1}, columns {2 * j - 1} to "
-          f"{2 * j + 1}" for i, j in places]
 for i, j in places:
     assert response[i, j] == (padded[2 * i:2 * i + 3, 2 * j:2 * j + 3] * edges).sum()
-Player(frames, title="A 3 by 3 filter sliding with stride 2", labels=labels, interval=900, width=560)
+player = sliding_player(picture, edges, stride=2, padding=1)
+assert player.labels[-1].endswith(f"= {response[-1, -1]:g}")
+player
 
 # %% [markdown]
 # ### Stride, dilation, groups

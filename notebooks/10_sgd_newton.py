@@ -61,7 +61,7 @@ from minicv.optim import (
     train_epoch,
     warmup,
 )
-from minicv.plot import PALETTE, Player, figure_style, plot_curves
+from minicv.plot import PALETTE, figure_style, paths_player, plot_curves
 
 # %% [markdown]
 # ## Derive
@@ -145,7 +145,7 @@ ax.axvline(2 / 51, color="0.5", linewidth=1)
 ax.annotate("best, 2/(L + m)", (2 / 51, 1.15), (-6, 0), textcoords="offset points", fontsize=9, ha="right", color="0.3")
 ax.axhline(1, color="0.5", linewidth=1)
 ax.set(xlabel=r"learning rate $\eta$", ylabel=r"factor $|1 - \eta\lambda|$ of one step", ylim=(0, 1.3))
-ax.legend(loc="lower left", frameon=False)
+ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 plt.show()
 
 # %% [markdown]
@@ -297,52 +297,21 @@ for lr, expected in {0.02: 439, 0.005: 1769}.items():
 # %% [markdown]
 # ### Watch it walk
 #
-# Three landscapes, step by step: the sphere is easy, in the canyon the path jumps from wall to wall, and at the saddle
-# a noise of 0.01 in the gradient is enough to leave the ridge. (The vertical axis of the canyon is stretched.)
+# **Player (three landscapes).** Step by step, with the rate in brackets: the sphere is easy, in the canyon the path
+# jumps from wall to wall, and at the saddle a noise of 0.01 in the gradient is enough to leave the ridge. (The vertical
+# axis of the canyon is stretched.)
 
 # %%
-walks = {
-    "sphere, lr 0.1": (descend(sphere(), sgd_update, (10.0, 5.0), 75, lr=0.1), (11.0, 11.0)),
-    "canyon, lr 2/51": (descend(canyon(50), sgd_update, (10.0, 1.0), 75, lr=2 / 51), (11.0, 1.3)),
-    "saddle, lr 0.05, noise": (descend(saddle(), sgd_update, (1.0, 0.0), 75, lr=0.05, noise=0.01, rng=3), (1.2, 1.2)),
-}
-u = np.linspace(-2, 2, 9)
-arm = np.stack([np.cosh(u), np.sinh(u)], 1)
-hyperbolas = [c * turned for c in (0.3, 0.7) for turned in (arm, -arm, arm[:, ::-1], -arm[:, ::-1])]
-
-
-def ellipses(ratio, size):
-    """Contours of the two bowls as SVG; the window is 180 by 180 pixels."""
-    return "".join(f'<ellipse cx="90" cy="114" rx="{85 * r / size[0]:.0f}" ry="{85 * r * ratio / size[1]:.0f}" '
-                   'fill="none" stroke="#bbb"/>' for r in (1.5, 4, 7, 10))
-
-
-def polyline(points, size, style):
-    pixels = np.round([90, 114] + 85 * points / size * [1, -1]).astype(int)
-    return f'<polyline fill="none" {style} points="{" ".join(f"{x},{y}" for x, y in pixels)}"/>'
-
-
-contours = [ellipses(1, (11, 11)), ellipses(50 ** -0.5, (11, 1.3)),
-            "".join(polyline(line, (1.2, 1.2), 'stroke="#bbb"') for line in hyperbolas)]
-
-
-def frame(t):
-    parts = ['<svg viewBox="0 0 600 208" font-family="sans-serif" font-size="13">']
-    for k, (name, (run, size)) in enumerate(walks.items()):
-        x, y = np.round([90, 114] + 85 * run.points[t] / size * [1, -1]).astype(int)
-        parts += [f'<svg x="{205 * k}" width="185" height="208">', contours[k],
-                  polyline(run.points[:t + 1], size, f'stroke="{PALETTE[0]}" stroke-width="1.5"'),
-                  f'<circle cx="{x}" cy="{y}" r="5" fill="{PALETTE[1]}"/>',
-                  f'<text x="90" y="14" text-anchor="middle">{name}</text></svg>']
-    return "".join(parts) + "</svg>"
-
-
-shown = [0, 1, 2, 3, 5, 9, 15, 25, 40, 60, 75]
-frames = [frame(t) for t in shown]
-labels = [f"after {t} steps: f = " + ", ".join(f"{run.values[t]:.3g}" for run, _ in walks.values()) for t in shown]
-assert abs(walks["saddle, lr 0.05, noise"][0].points[-1, 1]) > 0.5          # it leaves
-assert np.sum(np.diff(np.sign(walks["canyon, lr 2/51"][0].points[1:61, 1])) != 0) == 59
-Player(frames, title="Gradient descent on three landscapes", labels=labels, interval=700, width=720)
+easy = descend(sphere(), sgd_update, (10.0, 5.0), 75, lr=0.1)
+walls = descend(canyon(50), sgd_update, (10.0, 1.0), 75, lr=2 / 51)
+ridge = descend(saddle(), sgd_update, (1.0, 0.0), 75, lr=0.05, noise=0.01, rng=3)
+assert abs(ridge.points[-1, 1]) > 0.5                                       # it leaves
+assert np.sum(np.diff(np.sign(walls.points[1:61, 1])) != 0) == 59
+paths_player((sphere(), (-11, 11), (-11, 11), {"sphere (0.1)": easy.points}),
+             (canyon(50), (-11, 11), (-1.3, 1.3), {"canyon (2/51)": walls.points}),
+             (saddle(), (-1.2, 1.2), (-1.2, 1.2), {"saddle (0.05)": ridge.points}),
+             steps=[0, 1, 2, 3, 5, 9, 20, 40, 75], title="Gradient descent on three landscapes", levels=6,
+             log=(True, True, False), size=(8.4, 2.7))
 
 # %% [markdown]
 # ### Newton and the vertex
@@ -356,7 +325,7 @@ Player(frames, title="Gradient descent on three landscapes", labels=labels, inte
 # %%
 line = newton_line(asked_preset()).check()
 (draw,) = line.figures.values()
-draw().set_dpi(70)
+draw().set_dpi(66)
 plt.show()
 errors = [abs(float(row["x"]) - 2 ** 0.25) for row in line.tables["steps"]]
 print("errors:", ", ".join(f"{e:.0e}" for e in errors))
@@ -577,7 +546,7 @@ print({name: f"{value:.1e}" for name, value in report.metrics.items()})
 # %%
 report = sgd(asked_preset()).check()
 spheres, canyons, traps = report.figures.values()
-spheres().set_dpi(65)
+spheres().set_dpi(66)
 plt.show()
 assert [report.metrics[f"sphere_steps_lr_{lr}"] for lr in ("1", "0.5", "0.1", "0.01")] == [1, 13, 86, 894]
 
@@ -588,7 +557,7 @@ assert [report.metrics[f"sphere_steps_lr_{lr}"] for lr in ("1", "0.5", "0.1", "0
 
 # %%
 figure = canyons()
-figure.set_dpi(58)
+figure.set_dpi(60)
 figure.axes[0].set_xlim(-1, 11)
 figure.axes[1].set_ylabel("$x_2$, across the canyon")
 figure.axes[2].set_ylabel("loss f")
@@ -616,7 +585,7 @@ assert report.metrics["stays_on_saddle_axis"] and report.metrics["noise_leaves_s
 report = newton_plane(asked_preset()).check()
 quadratic, valley = report.figures.values()
 figure = quadratic()
-figure.set_dpi(68)
+figure.set_dpi(60)
 figure.axes[0].set_xlim(-1, 11)
 plt.show()
 assert report.metrics["quadratic_error"] < 1e-10                            # R^20, one step
@@ -628,7 +597,7 @@ assert report.metrics["quadratic_error"] < 1e-10                            # R^
 
 # %%
 figure = valley()
-figure.set_dpi(52)
+figure.set_dpi(60)
 figure.axes[1].set_xlabel("step of Newton")
 plt.show()
 assert report.metrics["rosenbrock_2"] > 1000 > 1e-19 > report.metrics["rosenbrock_6"]

@@ -40,7 +40,7 @@ from minicv.optim import (
     sphere,
     two_basins,
 )
-from minicv.plot import PALETTE, Player, figure_style, plot_contours, plot_path
+from minicv.plot import PALETTE, figure_style, paths_player
 
 # %% [markdown]
 # ## Derive
@@ -111,7 +111,7 @@ for k, coefficient in enumerate((0.5, 0.9, 0.99)):
     gain = np.abs((1 - coefficient) / (1 - coefficient * np.exp(-1j * omega)))
     ax.semilogy(omega / (2 * np.pi), gain, ("-", "--", "-.")[k], color=PALETTE[k], label=rf"$\mu$ = {coefficient}")
 ax.set(xlabel="frequency of the gradient (cycles per step)", ylabel="gain", title="The velocity is a low-pass filter")
-ax.legend(frameon=False)
+ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 plt.show()
 
 # %% [markdown]
@@ -256,30 +256,17 @@ print("after 50 steps:", p.data)
 
 # %% [markdown]
 # ### The ball on the landscape
+#
+# **Player (three balls).** Rest the pointer on a point for its step, its place and its value.
 
 # %%
 runs = {"SGD": descend(canyon(50), sgd_update, START, 60, lr=0.02),
         "momentum": descend(canyon(50), momentum_update, START, 60, lr=lr, momentum=mu),
         "Nesterov": descend(canyon(50), nesterov_update, START, 60, lr=0.02, momentum=0.752)}
 assert runs["SGD"].values[-1] > runs["Nesterov"].values[-1] > runs["momentum"].values[-1]
-
-
-def frame(t):
-    with figure_style():
-        fig, ax = plt.subplots(figsize=(4.6, 2.2))
-    plot_contours(canyon(50), (-11, 11), (-2.8, 2.8), levels=5, log=True, resolution=60, ax=ax)
-    for i, (name, run) in enumerate(runs.items()):
-        plot_path(run.points[:t + 1], label=name, color=PALETTE[i], ax=ax)
-    ax.legend(frameon=False, fontsize=7, loc="upper left")
-    ax.set(xlabel="$x_1$", ylabel="$x_2$")
-    return fig
-
-
-shown = [0, 1, 2, 3, 5, 8, 12, 20, 30, 60]
-frames = [frame(t) for t in shown]
-plt.close("all")
-labels = [f"after {t} steps: " + ", ".join(f"{n} f = {r.values[t]:.2g}" for n, r in runs.items()) for t in shown]
-Player(frames, title="SGD, momentum and Nesterov in a canyon of condition number 50", labels=labels, width=560)
+paths_player((canyon(50), (-11, 11), (-2.8, 2.8), {name: run.points for name, run in runs.items()}), size=(5.8, 3.0),
+             levels=5, steps=[0, 1, 2, 3, 5, 8, 12, 20, 30, 60],
+             title="SGD, momentum and Nesterov in a canyon of condition number 50")
 
 # %% [markdown]
 # ## Experiment
@@ -298,7 +285,7 @@ def show(draw, dpi):
 
 report = momentum(asked_preset()).check()
 figure_1_1, sweep, low_pass, basins = report.figures.values()
-show(figure_1_1, 72)
+show(figure_1_1, 80)
 assert report.metrics["sphere_steps_0.1_0.5"] == 19 and report.metrics["canyon_steps_best"] == 46
 assert report.metrics["canyon_steps_0.02_0.9"] == 153 and report.metrics["canyon_steps_0.005_0.9"] == 165
 
@@ -327,7 +314,7 @@ assert 15 < slow / fast < np.sqrt(1000)
 # $1/(1-\mu)$ steps.)
 
 # %%
-show(low_pass, 70)
+show(low_pass, 80)
 assert abs(report.metrics["noise_variance"] - 0.0526) < 0.05 * 0.0526
 
 # %% [markdown]
@@ -338,7 +325,7 @@ assert abs(report.metrics["noise_variance"] - 0.0526) < 0.05 * 0.0526
 # ends at 4 with $f = 0$.
 
 # %%
-show(basins, 70)
+show(basins, 80)
 two = two_basins()
 narrow = descend(two, sgd_update, (-4.0,), 3000, lr=0.05)
 assert abs(narrow.points[-1, 0] + 0.9693) < 1e-4 and abs(narrow.values[-1] - 0.242) < 1e-3
@@ -365,7 +352,7 @@ for name, update in {"momentum": momentum_update, "Nesterov": nesterov_update}.i
 # %%
 report = nesterov(asked_preset()).check()
 geometry, figure_1_3 = report.figures.values()
-show(geometry, 75)
+show(geometry, 80)
 theta, state = np.array(START), {}
 for _ in range(3):
     theta, state = momentum_update(theta, canyon(50).gradient(theta), state, lr=0.012, momentum=0.9)
@@ -378,7 +365,7 @@ assert abs(ahead) > abs(here) and here * drift[1] > 0                           
 # less and is below momentum's loss most of the time: 110 against 153 steps to $10^{-6}$, and 439 for SGD.
 
 # %%
-show(figure_1_3, 70)
+show(figure_1_3, 80)
 assert report.metrics["canyon_steps_0.02_0.9"] == 110 and report.metrics["canyon_steps_0.005_0.9"] == 117
 
 # %% [markdown]
@@ -389,7 +376,7 @@ assert report.metrics["canyon_steps_0.02_0.9"] == 110 and report.metrics["canyon
 report = nesterov_fused(asked_preset()).check()
 (variables,) = report.figures.values()
 figure = variables()
-figure.set_dpi(70)
+figure.set_dpi(80)
 figure.axes[0].set(xlim=(3, 11), ylim=(-0.7, 0.7))
 plt.show()
 assert report.metrics["apart_from_look_ahead"] < 1e-12 and report.metrics["apart_from_class"] < 1e-12

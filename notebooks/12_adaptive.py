@@ -52,7 +52,7 @@ from minicv.optim import (
     sgd_update,
     train_epoch,
 )
-from minicv.plot import PALETTE, figure_style, plot_curves
+from minicv.plot import PALETTE, figure_style, paths_player, plot_curves
 
 # %% [markdown]
 # ## Derive
@@ -382,7 +382,7 @@ def show(draw, dpi, **limits):
 report = adagrad(asked_preset()).check()
 steep, figure_1_5, lengths = report.figures.values()
 figure = steep()
-figure.set_dpi(70)
+figure.set_dpi(60)
 bowl, (flat, surface) = canyon(1 / 12), figure.axes
 for w in np.array([[3.0, 3.0], [-2.0, 3.4]]):
     step = -bowl.gradient(w)
@@ -398,14 +398,14 @@ plt.show()
 # close. Both walk straight: no zigzag.
 
 # %%
-show(figure_1_5, 64, xlim=(-1, 11))
+show(figure_1_5, 60, xlim=(-1, 11))
 assert np.isclose(report.metrics["stalled_distance_500"], 6.05, atol=0.005)
 
 # %% [markdown]
 # Under a constant gradient AdaGrad's step falls like $1/\sqrt t$ (2), RMSProp's tends to the rate.
 
 # %%
-show(lengths, 70)
+show(lengths, 66)
 assert np.isclose(report.metrics["step_times_root_t"], 1)
 
 # %% [markdown]
@@ -417,7 +417,7 @@ assert np.isclose(report.metrics["step_times_root_t"], 1)
 # %%
 report = rmsprop(asked_preset()).check()
 figure_1_6, cycle = report.figures.values()
-show(figure_1_6, 64, xlim=(-1, 11))
+show(figure_1_6, 60, xlim=(-1, 11))
 show(cycle, 58)
 assert np.isclose(report.metrics["distance_500"], 0.071, atol=5e-4) and report.metrics["lowest_value"] > 1e-6
 
@@ -429,15 +429,27 @@ assert np.isclose(report.metrics["distance_500"], 0.071, atol=5e-4) and report.m
 # %%
 report = adam(asked_preset()).check()
 figure_1_7, figure_1_8, oblique, debiasing = report.figures.values()
-show(figure_1_7, 64, xlim=(-1, 11))
+show(figure_1_7, 60, xlim=(-1, 11))
 assert report.metrics["distance_500"] < 1e-7
+
+# %% [markdown]
+# **Player (a race).** The same four, step by step: AdaGrad slows down, RMSProp comes near and hovers, Adam
+# swings across the canyon and wins late.
+
+# %%
+racers = {"SGD": (sgd_update, 0.02), "AdaGrad": (adagrad_update, 0.5), "RMSProp": (rmsprop_update, 0.1),
+          "Adam": (adam_update, 0.1)}
+runs = {name: descend(canyon(50), update, (10.0, 1.0), 200, lr=lr) for name, (update, lr) in racers.items()}
+assert runs["RMSProp"].values[100] < runs["SGD"].values[100] and runs["Adam"].points[:, 1].min() < -0.2
+paths_player((canyon(50), (-2, 11), (-1.3, 1.3), {name: run.points for name, run in runs.items()}), size=(5.4, 2.6),
+             levels=5, steps=[0, 1, 3, 10, 40, 200], title="Four optimizers in a canyon")
 
 # %% [markdown]
 # **Figure 1.8.** A least-squares line on batches of 64 and of 4 of 256 points: the smaller the batch, the noisier the
 # paths. The variance of the gradient is $(1 - B/N)/B$ in size, 21 times larger for 4 than for 64.
 
 # %%
-show(figure_1_8, 60)
+show(figure_1_8, 58)
 assert abs(report.metrics["batch_noise_ratio"] - 21) < 1.5 or asked_preset() == "smoke"
 assert np.isclose((1 - 4 / 256) / 4 / ((1 - 64 / 256) / 64), 21)
 
@@ -446,7 +458,7 @@ assert np.isclose((1 - 4 / 256) / 4 / ((1 - 64 / 256) / 64), 21)
 # turn; Adam and AdaGrad need a third to two thirds more steps, as (6) says.
 
 # %%
-show(oblique, 58)
+show(oblique, 54)
 turned = {name: [int(report.metrics[f"{name}_steps_{angle}_degrees"]) for angle in (0, 15, 30, 45)]
           for name in ("momentum", "adam", "adagrad")}
 print("angle         0   15   30   45 degrees")
@@ -471,7 +483,7 @@ assert np.isclose(report.metrics["first_step_biased"], 3.162, atol=5e-4) and max
 
 # %%
 report = adam_l2(asked_preset()).check()
-show(*report.figures.values(), 62)
+show(*report.figures.values(), 64)
 print(f"log-shrinkage of the quiet weight over the loud one: Adam with L2 {report.metrics['shrinkage_ratio']:.0f}, "
       f"AdamW {report.metrics['shrinkage_ratio_adamw']:.2f}")
 beside = adamw(asked_preset()).check()
@@ -502,7 +514,7 @@ def train_network(make, batch_size):
 
 
 with figure_style():
-    fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, dpi=64)
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, dpi=66)
 for ax, size in zip(axes, (4, 64)):
     found = {name: train_network(make, size) for name, make in FIVE.items()}
     window = np.ones(128 // size) / (128 // size)

@@ -28,7 +28,7 @@ from minicv.experiments import asked_preset
 from minicv.experiments.ch2.heads import class_maps, gap_head, network
 from minicv.experiments.ch2.inception import aux_softmax, inception_module, inception_v1
 from minicv.nn import Conv2d, Flatten, GlobalAvgPool2d, Linear, Sequential, cost, cross_entropy
-from minicv.plot.sliding import sliding_player
+from minicv.plot import sliding_player
 
 # %% [markdown]
 # ## Derive
@@ -167,7 +167,7 @@ assert refused == 3
 
 
 # %%
-def show(report, dpi=50):
+def show(report, dpi=80):
     """Draw every figure of a report."""
     for draw in report.figures.values():
         draw().set_dpi(dpi)

@@ -146,7 +146,7 @@ for attempt in (lambda: resnet.build("resnet19"), lambda: Bottleneck(250, 250 / 
 
 
 # %%
-def show(report, dpi=48):
+def show(report, dpi=80):
     """Draw every figure of a report."""
     for draw in report.figures.values():
         draw().set_dpi(dpi)

@@ -16,6 +16,7 @@ import numpy as np
 
 from minicv import vit
 from minicv.autograd import Tensor
+from minicv.autograd.softmax import softmax
 from minicv.data import SeqToy
 from minicv.errors import ArgError
 from minicv.experiments import asked_preset
@@ -29,8 +30,8 @@ from minicv.experiments.ch3.blocks import (
     overview,
 )
 from minicv.experiments.ch3.positions import complexity, positional_encoding_learned, positional_encoding_sin
-from minicv.experiments.ch3.seq2seq import autoregressive_generation, learn, teacher, trace
-from minicv.plot import Player
+from minicv.experiments.ch3.seq2seq import autoregressive_generation, learn, teacher
+from minicv.plot import decoding_player
 from minicv.train.progress import silent
 
 # %% [markdown]
@@ -54,7 +55,7 @@ from minicv.train.progress import silent
 
 # %%
 for draw_figure in (overview, encoder_diagram, decoder_diagram):
-    draw_figure().set_dpi(60)
+    draw_figure().set_dpi(80)
     plt.show()
 
 # %% [markdown]
@@ -122,18 +123,17 @@ losses = learn(net, data.arrays(), steps, rng, silent)
 print(f"loss {losses[0]:.2f} -> {losses[-1]:.3f}")
 
 # %% [markdown]
-# **Figure 3.1 (player): tokens step by step.** Each row shows what has been written and what comes next.
+# **Figure 3.1 (player): tokens step by step.** What has been written, and the likeliest tokens that may come next.
 
 # %%
 source = data.tokens("31415")[None]
-frames = [trace(net, source, until=k) for k in range(1, 8)]
-for frame in frames:
-    frame.set_dpi(50)
-plt.close("all")
 written = vit.greedy(net, source, max_len=8)
 print(data.text(source[0]), "->", data.text(written[0]))
 assert np.array_equal(written, vit.greedy(net, source, max_len=8, cached=False))
-Player(frames, title="Autoregressive generation", labels=[f"step {k}" for k in range(1, 8)], interval=900, width=460)
+steps = list(vit.generation_steps(net, source, vit.most_likely, max_len=8))
+assert [step.tokens[0] for step in steps] == written[0].tolist()
+symbols = ["·", "SoS", "EoS", *"0123456789.-"]
+decoding_player(source[0], written[0], softmax(np.stack([step.logits[0] for step in steps]), axis=1), symbols)
 
 # %% [markdown]
 # ## Experiment
@@ -147,7 +147,7 @@ Player(frames, title="Autoregressive generation", labels=[f"step {k}" for k in r
 for experiment in (positional_encoding_sin, positional_encoding_learned, complexity):
     report = experiment(asked_preset()).check()
     for draw_figure in report.figures.values():
-        draw_figure().set_dpi(50)
+        draw_figure().set_dpi(80)
         plt.show()
 assert report.metrics["crossover_over_d"] == 1
 
@@ -159,7 +159,7 @@ assert report.metrics["crossover_over_d"] == 1
 # %%
 for experiment in (encoder_post_norm, encoder_pre_norm):
     report = experiment(asked_preset()).check()
-    next(iter(report.figures.values()))().set_dpi(55)
+    next(iter(report.figures.values()))().set_dpi(80)
     plt.show()
 for experiment in (decoder_post_norm, decoder_pre_norm):
     assert experiment(asked_preset()).check().metrics["seen_of_the_future"] == 0
@@ -172,12 +172,12 @@ for experiment in (decoder_post_norm, decoder_pre_norm):
 
 # %%
 report = teacher(asked_preset()).check()
-next(iter(report.figures.values()))().set_dpi(55)
+next(iter(report.figures.values()))().set_dpi(80)
 plt.show()
 print(f"loss {report.metrics['leak_loss']:.4f}, generated without mistake {report.metrics['leak_exact_match']:.1%}")
 report = autoregressive_generation(asked_preset()).check()
 assert report.metrics["cached_tokens_differ"] == 0
-report.figures["Temperature"]().set_dpi(50)
+report.figures["Temperature"]().set_dpi(80)
 plt.show()
 
 # %% [markdown]
@@ -214,4 +214,13 @@ plt.show()
 #
 # $T$ with a cache, $1 + 2 + \dots + T = T(T+1)/2$ without.
 #
+# ```python
+# decode, seen = net.decode, []
+# net.decode = lambda new, *rest, **options: seen.append(new.shape[1]) or decode(new, *rest, **options)
+# for cached in (True, False):
+#     seen.clear()
+#     T = vit.greedy(net, source, max_len=6, cached=cached).shape[1]
+#     assert sum(seen) == (T if cached else T * (T + 1) // 2)
+# del net.decode
+# ```
 # </details>

@@ -207,7 +207,7 @@ assert small(np.zeros((1, 3, 96, 64), np.float32)).shape == (1, 10)
 
 # %%
 for network, shape in ((vit.build("vit_b_16", rng=0), (1, 3, 224, 224)), (small.blocks[0], (1, 17, 192))):
-    plot_modules(network, shape).figure.set_dpi(70)
+    plot_modules(network, shape).figure.set_dpi(80)
     plt.show()
 
 # %% [markdown]
@@ -234,7 +234,7 @@ assert status == 0
 # %%
 report = pixels(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(60)
+    draw().set_dpi(80)
     plt.show()
 print(f"accuracy on digits of 8 x 8 pixels: {report.metrics['accuracy']:.2f}")
 assert report.metrics["refused"] == 3
@@ -248,7 +248,7 @@ assert report.metrics["refused"] == 3
 # %%
 report = patch_embedding(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(60)
+    draw().set_dpi(80)
     plt.show()
 for row in report.tables["A small transformer on patches of several sizes (observed)"]:
     print(row)
@@ -263,7 +263,7 @@ for row in report.tables["A small transformer on patches of several sizes (obser
 # %%
 report = vision_transformer(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(60)
+    draw().set_dpi(80)
     plt.show()
 print("model          parameters   GMACs")
 for row in report.tables["Variants"]:
@@ -284,7 +284,7 @@ assert found["order_changes"] < 1e-10
 
 # %%
 report = analysis(asked_preset()).check()
-for draw, dpi in zip(report.figures.values(), (60, 60, 60, 70), strict=True):
+for draw, dpi in zip(report.figures.values(), (80, 80, 80, 80), strict=True):
     draw().set_dpi(dpi)
     plt.show()
 print(f"similarity in the same row or column: {report.metrics['row_and_column_gain']:.3f} above the rest")
@@ -298,7 +298,7 @@ print(f"similarity in the same row or column: {report.metrics['row_and_column_ga
 # %%
 report = data_scaling(asked_preset()).check()
 (draw,) = report.figures.values()
-draw().set_dpi(60)
+draw().set_dpi(80)
 plt.show()
 for row in report.tables["Test accuracy"]:
     print("{:6d} {:8s}{:7.3f}{:7.3f}".format(*row.values()))

@@ -27,7 +27,7 @@ from minicv.errors import ArgError, BoxError, DataFormatError
 from minicv.experiments import asked_preset
 from minicv.experiments.ch4.boxes import box_ops, iou
 from minicv.experiments.ch4.metrics import det_metrics, worked_example
-from minicv.geometry import Detections, box_area, box_convert, box_iou, flip_boxes, generalized_box_iou
+from minicv.geometry import box_area, box_convert, box_iou, flip_boxes, generalized_box_iou
 from minicv.metrics import (
     average_precision,
     envelope,
@@ -38,7 +38,7 @@ from minicv.metrics import (
     precision_recall,
     step_table,
 )
-from minicv.plot import PALETTE, Player, figure_style, plot_precision_recall, show_boxes
+from minicv.plot import threshold_player
 
 # %% [markdown]
 # ## Derive
@@ -257,32 +257,10 @@ assert np.isclose(average_precision(p, r, interpolation="area"), by_hand["interp
 # **Player (the threshold).** Lower the score threshold and watch boxes appear on the left (objects are dashed) and the
 # point move along the curve on the right: to the right for a true positive, straight down for a false one.
 
-
 # %%
-def threshold_frame(k):
-    """What is kept at the k-th highest score, and where that is on the curve."""
-    with figure_style():
-        fig, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.1), dpi=70)
-    show_boxes(np.ones((1, 76, 136)), targets[0].boxes, color="black", dashed=True, ax=left)
-    order = np.argsort(-predictions[0].scores, kind="stable")[:k]
-    for d in order:
-        right_one = table[d]["verdict"] == "TP"
-        one = Detections(*(column[[d]] for column in (predictions[0].boxes, predictions[0].labels, predictions[0].scores)))
-        show_boxes(None, one, names=["right" if right_one else "wrong"], color=PALETTE[2 if right_one else 1], ax=left)
-    plot_precision_recall(p, r, interpolation=None, ax=right)
-    right.get_legend().remove()
-    if k:
-        right.plot(r[k - 1], p[k - 1], "o", color=PALETTE[1], markersize=12)
-    return fig
-
-
-frames = [threshold_frame(k) for k in range(len(table) + 1)]
-plt.close("all")
-labels = ["threshold above all scores: nothing is kept"] + [
-    f"threshold {row['score']:.2f}: {row['tp']} right, {row['fp']} wrong, precision {row['precision']:.2f}, "
-    f"recall {row['recall']:.1f}" for row in table]
-assert labels[-1].endswith("4 right, 4 wrong, precision 0.50, recall 0.8")
-Player(frames, title="The threshold moves along the precision-recall curve", labels=labels, interval=1200, width=640)
+player = threshold_player(predictions[0], targets[0])
+assert player.labels[-1].endswith("4 right, 4 wrong, precision 0.50, recall 0.80")
+player
 
 # %% [markdown]
 # ## Use the library
@@ -322,7 +300,7 @@ for attempt in (
 # %%
 report = box_ops(asked_preset()).check()
 (draw,) = report.figures.values()
-draw().set_dpi(76)
+draw().set_dpi(80)
 plt.show()
 assert report.metrics["mask_boxes_differ"] == 0 and report.metrics["worst_round_trip"] < 1e-12
 
@@ -335,7 +313,7 @@ assert report.metrics["mask_boxes_differ"] == 0 and report.metrics["worst_round_
 # %%
 report = iou(asked_preset()).check()
 scenarios, objects, falling = report.figures.values()
-scenarios().set_dpi(70)
+scenarios().set_dpi(80)
 plt.show()
 assert report.metrics["off_pixel_count"] < 1e-14 and report.metrics["bad_boxes_refused"] == 8
 
@@ -346,7 +324,7 @@ assert report.metrics["off_pixel_count"] < 1e-14 and report.metrics["bad_boxes_r
 # %%
 objects().set_dpi(88)
 plt.show()
-falling().set_dpi(62)
+falling().set_dpi(80)
 plt.show()
 assert np.isclose(report.metrics["giou_worked_example"], -1 / 3)
 
@@ -358,7 +336,7 @@ assert np.isclose(report.metrics["giou_worked_example"], -1 / 3)
 # %%
 report = det_metrics(asked_preset()).check()
 areas, _, scene_and_curve, thresholds = report.figures.values()
-areas().set_dpi(62)
+areas().set_dpi(80)
 plt.show()
 assert np.isclose(report.metrics["ap_all_points"], by_hand["interp-all"])
 
@@ -376,7 +354,7 @@ assert report.metrics["right_duplicates"] == 0 and report.metrics["recall_falls"
 # loses a third. Between two detectors with the same AP50 the AP tells which one places its boxes better.
 
 # %%
-thresholds().set_dpi(66)
+thresholds().set_dpi(80)
 plt.show()
 print("jitter   AP   AP50   AP75")
 for row in report.tables["less exact boxes"]:

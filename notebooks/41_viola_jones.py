@@ -51,7 +51,7 @@ from minicv.experiments.ch4.suppression import suppression
 from minicv.experiments.ch4.viola_jones import attentional_cascade, haar_features, integral, viola_jones
 from minicv.geometry import box_iou, nms
 from minicv.kernels.integral import integral_image, rectangle_sums
-from minicv.plot import PALETTE, Player, figure_style, plot_regions, plot_stump, plot_weights, show_boxes
+from minicv.plot import boosting_player, nms_player, windows_player
 
 # %% [markdown]
 # ## Derive
@@ -313,35 +313,11 @@ assert np.isclose(exponential_bound(model.estimator_errors_)[-1], 0.5590, atol=5
 # **Player (boosting).** The area of a mark is its weight. A stump comes in, its errors are crossed out, and then they
 # grow. At the end the three vote.
 
-
 # %%
-def mails(ax, weight, wrong=None):
-    ax.set(xlim=(-2, 21), ylim=(17, 40.5), xlabel="links $x_1$", ylabel="capitalized words $x_2$")
-    plot_weights(x, y, weight, wrong=wrong, class_names=["ham", "spam"], ax=ax)
-
-
-def mail_frame(weight, stump=None, vote=False):
-    with figure_style():
-        fig, ax = plt.subplots(figsize=(3.6, 2.5))
-    if vote:
-        plot_regions(model.predict, (-2, 21), (17, 40.5), ax=ax)
-    mails(ax, weight, model.predict(x) != y if vote else None if stump is None else stump.predict(x) != y)
-    if stump is not None:
-        plot_stump(stump.feature_, stump.threshold_, stump.polarity_, ax=ax)
-    return fig
-
-
-frames, labels = [mail_frame(weights[0])], ["all mails weigh 1/8; circles are ham, squares are spam"]
-for j, stump in enumerate(model.estimators_):
-    frames += [mail_frame(weights[j], stump), mail_frame(weights[j + 1], stump)]
-    eps, beta = model.estimator_errors_[j], model.betas_[j]
-    labels += [f"round {j + 1}: {rules[j]} has the error {eps:.3f} (crosses)",
-               f"round {j + 1}: its errors times {beta:.0f}, then all divided by the sum"]
-frames.append(mail_frame(weights[0], vote=True))
-labels.append("the vote ln 3, ln 5, ln 3: seven of eight are right")
-plt.close("all")
-assert len(frames) == len(labels) == 8
-Player(frames, title="Three rounds of AdaBoost on eight mails", labels=labels, interval=1800, width=460)
+player = boosting_player(model, x, y, class_names=["ham", "spam"], title="Three rounds of AdaBoost on eight mails",
+                         axis_names=("links $x_1$", "capitalized words $x_2$"))
+assert player.labels[-1].endswith("7 of 8 are right")
+player
 
 # %% [markdown]
 # ### An integral image and ten stages
@@ -362,10 +338,9 @@ assert np.isclose(D, 0.904, atol=5e-4) and np.isclose(F, 5.9e-6, rtol=2e-3)
 #
 # (0, 0, 10, 10) with 0.9, (1, 1, 11, 11) with 0.8, (20, 20, 30, 30) with 0.7: the first two have the IoU
 # $81/119 = 0.681$, so at the threshold 0.5 boxes 1 and 3 stay. Below, the same for three objects with several boxes
-# each, step by step: thick green boxes are in the output, dashed orange ones are deleted in this step.
+# each.
 #
-# **Player (suppression).**
-
+# **Player (suppression).** Thick green boxes are in the output, dashed orange ones are deleted in this step.
 
 # %%
 three = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]])
@@ -376,34 +351,10 @@ rng = np.random.default_rng(4)
 objects = np.array([[8.0, 10, 38, 50], [52, 6, 84, 36], [50, 44, 88, 68]])
 boxes = np.repeat(objects, 5, axis=0) + 2.2 * rng.standard_normal((15, 4))
 scores = rng.uniform(0.5, 0.99, 15)
-kept, left, frames, labels = [], list(range(15)), [], ["15 boxes around three objects (gray), threshold 0.5"]
-
-
-def heap_frame(deleted=()):
-    with figure_style():
-        fig, ax = plt.subplots(figsize=(4.0, 3.1))
-    canvas = np.ones((1, 76, 98))
-    for x1, y1, x2, y2 in objects.astype(int):
-        canvas[:, y1:y2, x1:x2] = 0.85
-    show_boxes(canvas, boxes[left], color=PALETTE[0], ax=ax)
-    show_boxes(None, boxes[list(deleted)], color=PALETTE[1], dashed=True, ax=ax)
-    show_boxes(None, boxes[kept], color=PALETTE[2], ax=ax)
-    for k in kept:
-        ax.text(*boxes[k].reshape(2, 2).mean(0), f"{scores[k]:.2f}", color=PALETTE[2], ha="center", va="center")
-    return fig
-
-
-frames.append(heap_frame())
-while left:
-    best = max(left, key=lambda i: scores[i])
-    kept.append(best)
-    deleted = [i for i in left if i != best and box_iou(boxes[[best]], boxes[[i]])[0, 0] > 0.5]
-    left = [i for i in left if i != best and i not in deleted]
-    frames.append(heap_frame(deleted))
-    labels.append(f"the best that is left has {scores[best]:.2f}; {len(deleted)} overlap it and go, {len(left)} are left")
-plt.close("all")
+player = nms_player(boxes, scores, 0.5)
+kept = [int(label.split()[1]) for label in player.labels[1:]]
 assert kept == nms(boxes, scores, 0.5).tolist() and len(kept) == 3
-Player(frames, title="Non-maximum suppression step by step", labels=labels, interval=1800, width=460)
+player
 
 # %% [markdown]
 # ## Use the library
@@ -451,27 +402,10 @@ view = FaceScenes(8, seed=11, faces=(2, 3), side=(26, 50), noise=0.0)[2]
 detector = ViolaJones(cascade)
 scan = detector.scan(view["image"][0].astype(np.float64))
 funnel = scan.funnel()
-
-
-def funnel_frame(boxes, thin=True):
-    with figure_style():
-        fig, ax = plt.subplots(figsize=(2.8, 2.15))
-    some = np.random.default_rng(0).permutation(len(boxes))[:60]
-    show_boxes(np.round(4 * view["image"]) / 4, boxes[some], color=PALETTE[0 if thin else 1], ax=ax)   # small frames
-    for patch in ax.patches if thin else ():
-        patch.set(linewidth=0.7, path_effects=[])
-    return fig
-
-
-frames = [funnel_frame(scan.boxes[scan.passed >= s]) for s in range(len(funnel))]
 found = detector.predict(view["image"][None])[0]
-frames.append(funnel_frame(found.boxes, thin=False))
-plt.close("all")
-labels = [f"after {s} stages: {n:,} of {funnel[0]:,} windows are left ({n / funnel[0]:.2%})"
-          for s, n in enumerate(funnel)] + [f"windows that overlap are averaged: {len(found)} detections"]
 assert funnel == sorted(funnel, reverse=True) and funnel[0] == len(scan.boxes)
 assert asked_preset() == "smoke" or funnel[1] < 0.6 * funnel[0]              # most windows go at once
-Player(frames, title="The windows that each stage leaves", labels=labels, interval=1500, width=460)
+windows_player(view["image"], scan.boxes, scan.passed, found=found.boxes)
 
 # %% [markdown]
 # ## Experiment
@@ -484,7 +418,7 @@ Player(frames, title="The windows that each stage leaves", labels=labels, interv
 # %%
 report = decision_stump(asked_preset()).check()
 every, _ = report.figures.values()
-every().set_dpi(54)
+every().set_dpi(68)
 plt.show()
 assert report.metrics["differ_from_brute_force"] == 0
 
@@ -496,9 +430,9 @@ assert report.metrics["differ_from_brute_force"] == 0
 # %%
 report = adaboost(asked_preset()).check()
 rounds, vote, regions, errors, _ = report.figures.values()
-rounds().set_dpi(50)
+rounds().set_dpi(68)
 plt.show()
-vote().set_dpi(50)
+vote().set_dpi(68)
 plt.show()
 assert report.metrics["mails_right"] == 7 and report.metrics["forms_that_agree"] == 3
 
@@ -508,9 +442,9 @@ assert report.metrics["mails_right"] == 7 and report.metrics["forms_that_agree"]
 # stopped falling.
 
 # %%
-regions().set_dpi(37)
+regions().set_dpi(50)
 plt.show()
-errors().set_dpi(52)
+errors().set_dpi(68)
 plt.show()
 print(f"one stump {report.metrics['one_stump']:.3f}, all {report.metrics['moons_accuracy']:.3f}")
 assert report.metrics["rounds_above_bound"] == 0 and report.metrics["last_error_from_half"] < 1e-9
@@ -525,7 +459,7 @@ assert report.metrics["rounds_above_bound"] == 0 and report.metrics["last_error_
 # %%
 report = integral(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(60)
+    draw().set_dpi(68)
     plt.show()
 print(f"a block of 256 white pixels in float32: off by {report.metrics['float32_error']:.0f} of {255 * 256}")
 assert report.metrics["rectangles_wrong"] == report.metrics["squares_wrong"] == 0
@@ -539,9 +473,9 @@ assert report.metrics["rectangles_wrong"] == report.metrics["squares_wrong"] == 
 # %%
 report = haar_features(asked_preset()).check()
 first, kinds = report.figures.values()
-kinds().set_dpi(48)
+kinds().set_dpi(68)
 plt.show()
-first().set_dpi(50)
+first().set_dpi(68)
 plt.show()
 print(f"the first feature alone is wrong on {report.metrics['first_feature_error']:.1%}")
 assert report.metrics["features"] == 162_336 and report.metrics["flat_window"] < 1e-6
@@ -555,9 +489,9 @@ assert report.metrics["features"] == 162_336 and report.metrics["flat_window"] <
 # %%
 report = attentional_cascade(asked_preset()).check()
 funnel_figure, products, _ = report.figures.values()
-funnel_figure().set_dpi(54)
+funnel_figure().set_dpi(68)
 plt.show()
-products().set_dpi(54)
+products().set_dpi(68)
 plt.show()
 m = report.metrics
 print(f"{m['features']:.0f} features; a window without a face takes {m['features_per_window']:.1f}, "
@@ -585,9 +519,9 @@ def show_small(draw, dpi, levels=4):
 
 report = viola_jones(asked_preset()).check()
 found_faces, _, photograph, accepted = report.figures.values()
-show_small(found_faces, 54)
-show_small(accepted, 42)
-show_small(photograph, 42)
+show_small(found_faces, 52)
+show_small(accepted, 50)
+show_small(photograph, 56)
 print(f"AP50 on drawn scenes {report.metrics['ap50']:.3f}; photograph: best IoU {report.metrics['portrait_best_iou']:.2f}")
 assert asked_preset() == "smoke" or report.metrics["ap50"] >= 0.85
 
@@ -601,7 +535,7 @@ assert asked_preset() == "smoke" or report.metrics["ap50"] >= 0.85
 # %%
 report = suppression(asked_preset()).check()
 (before_and_after,) = report.figures.values()
-show_small(before_and_after, 46)
+show_small(before_and_after, 60)
 (rows,) = report.tables.values()
 print("threshold   lost, apart   lost, in crowds")
 for row in rows:

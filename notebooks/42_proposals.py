@@ -47,8 +47,7 @@ from minicv.geometry import Detections, Targets, box_convert, box_iou, decode_bo
 from minicv.matching import greedy_assignment, linear_assignment
 from minicv.metrics import evaluate_detections
 from minicv.nn import Conv2d, Linear, cost, huber, smooth_l1
-from minicv.plot import figure_style
-from minicv.plot.regions import merge_player
+from minicv.plot import figure_style, merge_player
 
 # %% [markdown]
 # ## Derive
@@ -324,7 +323,7 @@ assert np.isclose(2000 * L / (C2 + 2000 * L), 0.935, atol=5e-4)             # of
 
 # %%
 player = merge_player(tree, scene["image"], frames=14, width=400)
-assert len(player.uris) <= 15
+assert len(player.frames) <= 15
 player
 
 # %% [markdown]
@@ -374,8 +373,8 @@ def show_small(draw, dpi, levels=6):
 
 report = graph_superpixels(asked_preset()).check()
 _, scales, photograph = report.figures.values()
-show_small(scales, 56, levels=20)
-show_small(photograph, 46)
+show_small(scales, 58, levels=20)
+show_small(photograph, 48)
 print({row["k"]: row["segments"] for row in report.tables["Segments of the scene"]})
 assert report.metrics["segments_of_two_flat_regions"] == 2
 
@@ -388,11 +387,11 @@ assert report.metrics["segments_of_two_flat_regions"] == 2
 # %%
 report = search(asked_preset()).check()
 recall, levels, best_boxes, photograph = report.figures.values()
-show_small(levels, 56, levels=16)
-show_small(photograph, 50, levels=10)
-recall().set_dpi(58)
+show_small(levels, 58, levels=16)
+show_small(photograph, 52, levels=10)
+recall().set_dpi(72)
 plt.show()
-show_small(best_boxes, 50)
+show_small(best_boxes, 56)
 print(f"recall at 200 boxes {report.metrics['recall_at_200']:.3f}, at 20 {report.metrics['recall_at_20']:.3f}")
 assert report.metrics["superpixels_minus_merges"] == 1
 
@@ -423,7 +422,7 @@ for n in numbers:
     aps.append(evaluate_detections(found, truth, num_classes=3).mean_ap)
     recalls.append(curve[min(n, len(curve)) - 1])
 with figure_style():
-    fig, ax = plt.subplots(figsize=(5.2, 3.2), dpi=70)
+    fig, ax = plt.subplots(figsize=(5.2, 3.2), dpi=72)
 ax.semilogx(numbers, recalls, "o-", label="recall of the proposals")
 ax.semilogx(numbers, aps, "s--", label="mAP of a perfect classifier")
 ax.set(xlabel="proposals an image", ylabel="at IoU 0.5", ylim=(0, 1.03))
@@ -442,7 +441,7 @@ assert asked_preset() == "smoke" or np.abs(np.subtract(aps, recalls)).max() < 0.
 # %%
 report = bbox_codec(asked_preset()).check()
 (draw,) = report.figures.values()
-draw().set_dpi(58)
+draw().set_dpi(72)
 plt.show()
 m = report.metrics
 print(f"large over small: pixels {m['pixel_spread_large_over_small']:.1f}, corrections "
@@ -459,7 +458,7 @@ assert np.isclose(m["largest_growth"], 62.5)
 # %%
 report = smooth(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(56)
+    draw().set_dpi(72)
     plt.show()
 for row in report.tables["Largest error of slope and offset"]:
     print(f"{row['loss']:10s} largest error {row['error']:.3f}")
@@ -473,7 +472,7 @@ assert asked_preset() == "smoke" or abs(report.metrics["offset_error_smooth_l1"]
 
 # %%
 report = hungarian(asked_preset()).check()
-for draw, dpi in zip(report.figures.values(), (70, 60)):
+for draw, dpi in zip(report.figures.values(), (80, 80)):
     draw().set_dpi(dpi)
     plt.show()
 print(f"greedy is worse in {report.metrics['greedy_worse_share']:.0%} of the problems")
@@ -488,9 +487,9 @@ assert report.metrics["not_optimal"] == 0
 # %%
 report = kmeans_anchors(asked_preset()).check()
 clusters, sweep = report.figures.values()
-clusters().set_dpi(46)
+clusters().set_dpi(58)
 plt.show()
-sweep().set_dpi(58)
+sweep().set_dpi(72)
 plt.show()
 print("anchors   IoU, mean   IoU, median   Euclidean")
 for row in report.tables["Mean IoU of a box with its best anchor"]:
@@ -506,7 +505,7 @@ assert report.metrics["gain_over_euclidean_5"] >= 0 and report.metrics["rises_of
 # %%
 report = flops_counter(asked_preset()).check()
 (draw,) = report.figures.values()
-draw().set_dpi(62)
+draw().set_dpi(72)
 plt.show()
 for row in report.tables["Table 4.1, n proposals"]:
     print("{:11s} convolutions {:>9s} M, linear layers {:>8s} M".format(*row.values()))

@@ -5,6 +5,8 @@
     python notebooks/build.py --check            compare sources and notebooks, run nothing; exit 1 on a difference
 
 Building twice gives the same bytes: fixed environment, one thread for matrix products, numbered cells, no times.
+Every picture carries a description for readers who do not see it, made of the caption above it and of its titles, axes
+and legend: in the metadata of the output, where notebook programs look for it.
 Needs the extra `docs`.
 """
 
@@ -24,13 +26,24 @@ ROOT = FOLDER.parent
 sys.path.insert(0, str(ROOT))                       # the lessons run on this checkout
 
 LIMIT = 300_000                                     # bytes of one notebook
-COLORS = 96                                         # palette of a picture
+COLORS = (32, 48, 96)                               # palettes: charts need few colors, photographs many
+NEAR = 3.2                                          # root mean square of levels that a palette may miss
 TIMEOUT = 300                                       # seconds for one cell
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
     "MINICV_PRESET": "fast", "MINICV_QUIET": "1", "PYTHONPATH": str(ROOT),
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
+STARTUP = """
+from IPython.core import pylabtools
+
+def described(figure, *args, plain=pylabtools.print_figure, **options):
+    from minicv.plot import alt_text
+    picture = plain(figure, *args, **options)
+    return (picture, {"alt": alt_text(figure)}) if picture else picture
+
+pylabtools.print_figure = described
+"""
 METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"}}
 
@@ -86,9 +99,14 @@ def execute(notebook):
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     with tempfile.TemporaryDirectory() as folder:
+        startup = Path(folder, "profile_default", "startup")
+        startup.mkdir(parents=True)
+        (startup / "describe.py").write_text(STARTUP)
         os.environ.update(ENVIRONMENT, IPYTHONDIR=folder, MPLCONFIGDIR=folder)      # nobody's own settings
+        work = Path(folder, "work")
+        work.mkdir()
         client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False,
-                                coalesce_streams=True, resources={"metadata": {"path": folder}})
+                                coalesce_streams=True, resources={"metadata": {"path": str(work)}})
         manager = client.create_kernel_manager()
         if os.name == "posix":                                  # sockets in the folder instead of open ports
             manager.transport, manager.ip = "ipc", str(Path(folder) / "kernel")
@@ -142,31 +160,52 @@ def serialized(notebook, digest):
 
     notebook.metadata = nbformat.from_dict({**METADATA, "minicv": {"source": digest}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    caption = ""
     for number, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"cell-{number:03d}", nbformat.from_dict({})
+        caption = caption_of(cell) or caption
         for output in cell.get("outputs", ()):
-            compact(output)
+            compact(output, caption)
     nbformat.validate(notebook)
     return nbformat.writes(notebook)
 
 
-def compact(output):
-    """Pictures get a palette; their text form says nothing and goes."""
+def caption_of(cell):
+    """The last bold words or heading of a cell of text: what the pictures below it show."""
+    if cell["cell_type"] != "markdown":
+        return ""
+    found = re.findall(r"\*\*([^*]+)\*\*|^#+ ([^\n]+)$", text_of(cell["source"]), re.M)
+    return " ".join(re.sub(r"[$`\\]", "", "".join(found[-1])).split()).strip(" .:") if found else ""
+
+
+def compact(output, caption=""):
+    """Pictures get a palette and keep their description; their text form says nothing and goes."""
     data = output.get("data", {})
     if "image/png" in data:
         data["image/png"] = with_palette(data["image/png"])
     if data.keys() & {"image/png", "image/svg+xml", "text/html"}:
         data["text/plain"] = ""
     if "metadata" in output:
-        output["metadata"] = {}
+        said = output["metadata"].get("image/png", {}).get("alt", "figure")
+        alt = caption if said == "figure" else f"{caption}: {said}"
+        output["metadata"] = {"image/png": {"alt": alt}} if "image/png" in data else {}
 
 
 def with_palette(png):
-    """A base64 PNG with at most `COLORS` colors."""
+    """A base64 PNG with the smallest palette that comes near, or the largest."""
+    import numpy as np
     from PIL import Image
 
+    from minicv.plot.embed import reduced
+
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    for colors in COLORS:
+        small = reduced(image, colors)
+        missed = np.subtract(small.convert("RGB"), image, dtype=float)
+        if np.sqrt((missed ** 2).mean()) <= NEAR:
+            break
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(COLORS).save(buffer, "png", optimize=True)
+    small.save(buffer, "png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -67,10 +67,10 @@ def without_fences(text):
 
 
 def answers(path):
-    """Code of the folded answers."""
+    """Code of the folded answers, one text each."""
     folded = [part for kind, source in percent_cells(path.read_text(encoding="utf-8")) if kind == "markdown"
               for part in re.findall(r"<details>(.*?)</details>", source, re.S)]
-    return [code for part in folded for code in re.findall(r"^```python\n(.*?)^```", part, re.S | re.M)]
+    return ["\n".join(re.findall(r"^```python\n(.*?)^```", part, re.S | re.M)) for part in folded]
 
 
 def digest(data):
@@ -141,6 +141,21 @@ def test_every_exercise_has_a_folded_answer(path):
     text = path.read_text(encoding="utf-8").split("# ## Exercises")[1]
     exercises = re.findall(r"^# \*\*\d+\.", text, re.M)
     assert exercises and len(exercises) == text.count("<details>") == text.count("</details>")
+
+
+@lessons
+def test_every_answer_is_tested(path):
+    for code in answers(path):
+        assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(code))), code
+
+
+@lessons
+def test_every_picture_is_described(path):
+    """For readers who do not see it: in the metadata of the output, in more than a word."""
+    for cell in notebook(path)["cells"]:
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                assert len(output["metadata"]["image/png"]["alt"]) > 10, output["metadata"]
 
 
 @lessons

@@ -315,6 +315,11 @@ class Tensor:
         tail = ", requires_grad=True" if self._requires_grad and not made else ""
         return f"Tensor({words}{kind}{made}{tail})"
 
+    def _repr_html_(self):
+        from .show import tensor_html
+
+        return tensor_html(self)
+
     def __deepcopy__(self, memo):
         self._refuse_history("deepcopy")
         copy = type(self).wrap(self._array.copy(order="K"))

@@ -3,7 +3,7 @@
 import html
 import math
 
-from ..plot import embed, figure_style
+from ..plot import alt_text, embed, figure_style
 from .report import number
 
 WIDE = 8.0      # inches; such a figure has several panels
@@ -57,7 +57,7 @@ def report_html(report):
     heading = f"<h3>{html.escape(report.title)}</h3>" if report.title else ""
     rows = [{"metric": name, "value": value, "expected": expected, "": Verdict(verdict)}
             for name, value, expected, verdict in metric_rows(report)]
-    parts = [heading, table_html(rows), figures_html(report.figures)]
+    parts = [heading, table_html(rows), figures_html(report.figures), players_html(report.players)]
     parts += [table_html(rows, caption) for caption, rows in report.tables.items()]
     return "\n".join(part for part in parts if part)
 
@@ -94,20 +94,26 @@ def table_html(rows, caption=""):
 
 def figures_html(figures):
     """Draw the figures ``{caption: function}`` and embed them with their captions."""
-    parts = [f"{_drawn(draw)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    parts = [f"{_drawn(draw, caption)}<figcaption>{html.escape(caption)}</figcaption></figure>"
              for caption, draw in figures.items()]
     return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
-def _drawn(draw):
-    """The opening tag of a figure and its image."""
+def players_html(players):
+    """Make the players ``{caption: function}`` and put each under its caption."""
+    return "\n".join(f'<h3>{html.escape(caption)}</h3>{make().html()}' for caption, make in players.items())
+
+
+def _drawn(draw, caption):
+    """The opening tag of a figure and its image, described by its own words or else by its caption."""
     import matplotlib.pyplot as plt
 
     with figure_style():
         figure = draw()
     try:
         wide = figure.get_figwidth() >= WIDE            # in half a column its text would be too small to read
-        return ('<figure class="wide">' if wide else "<figure>") + embed(figure)
+        alt = caption if alt_text(figure) == "figure" else None
+        return ('<figure class="wide">' if wide else "<figure>") + embed(figure, alt=alt)
     finally:
         plt.close(figure)
 

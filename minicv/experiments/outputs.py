@@ -9,8 +9,8 @@ from .usage import UsageError
 MARKER = ".made-by-minicv"
 
 
-def check(command, folder, *, force=False):
-    """Refuse a folder that cannot be used; nothing is written yet.
+def check(command, folder, *, force=False, argument="--out"):
+    """Refuse a folder that cannot be used; nothing is written yet. `argument` is its name in messages.
 
     Raises
     ------
@@ -22,13 +22,13 @@ def check(command, folder, *, force=False):
     try:
         there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     except (OSError, ValueError) as error:              # a name too long, or the current folder is gone
-        raise UsageError(f"{command}: --out is {str(folder)!r}, expected a usable path; {error}") from error
+        raise UsageError(f"{command}: {argument} is {str(folder)!r}, expected a usable path; {error}") from error
     if not there.is_dir():
-        raise UsageError(f"{command}: --out is {str(folder)!r}, expected a folder; {str(there)!r} is a file")
+        raise UsageError(f"{command}: {argument} is {str(folder)!r}, expected a folder; {str(there)!r} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{command}: --out is {str(folder)!r}, expected a place that can be written")
+        raise UsageError(f"{command}: {argument} is {str(folder)!r}, expected a place that can be written")
     if there == folder and any(folder.iterdir()) and not (folder / MARKER).is_file() and not force:
-        raise UsageError(f"{command}: --out is {str(folder)!r}, expected an empty or new folder; "
+        raise UsageError(f"{command}: {argument} is {str(folder)!r}, expected an empty or new folder; "
                          "it holds other files, --force writes there anyway")
 
 

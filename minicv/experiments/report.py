@@ -108,6 +108,8 @@ class Report:
         somebody looks.
     tables : dict of str to list of dict
         Caption to rows that share their keys.
+    players : dict of str to callable
+        Caption to a function without arguments that returns a `plot.Player`; made only for a page or a notebook.
 
     The experiment that made the report fills in `title`, `preset` and `targets`.
     """
@@ -118,6 +120,7 @@ class Report:
     title: str = ""
     preset: str = "fast"
     targets: tuple = ()
+    players: dict = field(default_factory=dict)
 
     def __post_init__(self):
         if not self.metrics:

@@ -7,7 +7,7 @@ import html
 
 from ..train.progress import silent
 from . import catalog
-from .html import Verdict, figures_html, page, table_html
+from .html import Verdict, figures_html, page, players_html, table_html
 from .report import Target, number
 from .run import run
 
@@ -97,7 +97,8 @@ def _section(row, result):
     tables = [table_html(rows, caption) for caption, rows in result.report.tables.items()]
     return "\n".join([f'<section><h2>{html.escape(row["title"])}</h2>', f'<p class="soft">{facts}</p>',
                       f'<p>{html.escape(row["shows"])}</p>' if row["shows"] else "",
-                      figures_html(result.report.figures), *tables, "</section>"])
+                      figures_html(result.report.figures), players_html(result.report.players), *tables,
+                      "</section>"])
 
 
 def _next_steps(results):

@@ -3,8 +3,11 @@
 import numpy as np
 
 from ..errors import ShapeError
+from .overlay import Overlay
 from .player import Player
 from .style import new_axes
+
+CELLS = 300                 # larger matrices are shown as pixels, without hints
 
 
 def plot_attention(weights, *, queries=None, keys=None, numbers=False, top=None, ax=None):
@@ -57,15 +60,38 @@ def attention_player(weights, *, labels=None, queries=None, keys=None, title="at
         As `plot_attention`.
     title, **options
         As `Player`.
+
+    Hovering over a cell tells its weight, up to 300 cells.
     """
     import matplotlib.pyplot as plt
 
     weights = np.asarray(weights)
     if weights.ndim != 3 or 0 in weights.shape:
         raise ShapeError(f"attention_player: weights has shape {weights.shape}, expected (K, N, M), none empty")
-    frames = [plot_attention(w, queries=queries, keys=keys, top=weights.max()).figure for w in weights]
+    top = weights.max()
     labels = [f"head {k + 1}" for k in range(len(weights))] if labels is None else labels
-    player = Player(frames, title=title, labels=labels, **{"interval": 800, **options})
+    options = {"interval": 800, "title": title, "labels": labels, **options}
+    if weights[0].size > CELLS:
+        frames = [plot_attention(w, queries=queries, keys=keys, top=top).figure for w in weights]
+        player = Player(frames, **options)
+    else:
+        ax = plot_attention(0 * weights[0], queries=queries, keys=keys, top=top)
+        overlay, frames = Overlay(ax.figure), [ax.figure]
+        names = [list(range(n)) if given is None else given
+                 for n, given in zip(weights.shape[1:], (queries, keys), strict=True)]
+        player = Player([overlay.frame(_cells(overlay, ax, w, top, *names)) for w in weights], background=ax.figure,
+                        **options)
     for frame in frames:
         plt.close(frame)
     return player
+
+
+def _cells(overlay, ax, weights, top, queries, keys):
+    """A rectangle for each weight that can be seen."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    colors = colormaps["Blues"]
+    for (i, j), weight in np.ndenumerate(weights):
+        yield overlay.box(ax, (j - 0.5, i - 0.5, j + 0.5, i + 0.5), fill=to_hex(colors(weight / max(top, 1e-12))),
+                          title=f"query {queries[i]}, key {keys[j]}: {weight:.3f}")

@@ -56,7 +56,7 @@ def plot_path(points, *, label=None, color=None, marker="o", ax=None):
     ax.plot(*points[0], marker="o", markerfacecolor="white", markeredgecolor=color, zorder=3)
     ax.plot(*points[-1], marker="*", color=color, markersize=11, zorder=3)
     if label:
-        ax.legend(frameon=False)
+        ax.legend(frameon=True, framealpha=0.85, edgecolor="none")             # readable over contour lines
     return ax
 
 

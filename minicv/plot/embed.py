@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from ..errors import ShapeError
-from .style import figure_style
+from .style import PALETTE, figure_style
 
 SVG_LIMIT = 150_000     # bytes; a figure with more shapes than this is smaller as pixels
 
@@ -24,7 +24,7 @@ def embed(figure, *, alt=None, form="auto"):
         "auto" is SVG unless that is larger than `SVG_LIMIT` bytes.
     """
     text = html.escape(alt_text(figure) if alt is None else alt, quote=True)
-    return f'<img alt="{text}" src="{figure_uri(figure, form=form)}">'
+    return f'<img alt="{text}" style="max-width:100%;height:auto" src="{figure_uri(figure, form=form)}">'
 
 
 def figure_uri(figure, *, form="auto"):
@@ -41,7 +41,20 @@ def frame_uri(figure, *, dpi=90, colors=64):
     from PIL import Image
 
     pixels = Image.open(io.BytesIO(_saved(figure, "png", dpi=dpi))).convert("RGB")
-    return _png_uri(pixels.quantize(colors))
+    return _png_uri(reduced(pixels, colors))
+
+
+def reduced(picture, colors):
+    """A picture of PIL with a palette: the project's colours and white, which must stay, and the commonest others."""
+    from PIL import Image
+
+    own = np.array([[int(color[k:k + 2], 16) for k in (1, 3, 5)] for color in (*PALETTE, "#FFFFFF")])
+    others = np.reshape(picture.quantize(colors - len(own)).getpalette(), (-1, 3))[:colors - len(own)]
+    apart = np.abs(others[:, None] - own).max(axis=2)                  # (others, own)
+    others = np.where(apart.min(axis=1, keepdims=True) <= 8, own[apart.argmin(axis=1)], others)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([own, others]).ravel().tolist())
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def image_uri(image):
@@ -62,16 +75,22 @@ def data_uri(data, kind):
 
 
 def alt_text(figure):
-    """One sentence made of what the figure itself says: titles, axis labels and legends."""
+    """One sentence made of what the figure itself says: labels, titles, axes and legends.
+
+    A figure without words of its own gets them by ``figure.set_label("...")``, an Axes by ``ax.set_label("...")``.
+    """
     parts = [_axes_text(ax) for ax in figure.axes]
-    title = figure.get_suptitle()
-    return "; ".join(part for part in [title, *parts] if part) or "figure"
+    own = [figure.get_label(), figure.get_suptitle()]
+    return "; ".join(dict.fromkeys(str(part).strip() for part in [*own, *parts] if part)) or "figure"
 
 
 def _axes_text(ax):
-    words = [ax.get_title()] if ax.get_title() else []
+    named = str(ax.get_label()) if not str(ax.get_label()).startswith(("_", "<")) else ""
+    words = [text for text in (named, ax.get_title(), ax.get_title("left")) if text]
     if ax.get_ylabel() and ax.get_xlabel():
         words.append(f"{ax.get_ylabel()} against {ax.get_xlabel()}")
+    elif ax.get_xlabel() or ax.get_ylabel():
+        words.append(ax.get_xlabel() or ax.get_ylabel())
     names = ax.get_legend_handles_labels()[1]
     return ", ".join(words + [f"curves: {', '.join(names)}"] if names else words).replace("$", "")
 

@@ -23,6 +23,8 @@ def test_an_experiment_runs_and_shows_itself(row, tmp_path):
         figure = draw()
         assert caption and figure.axes, caption
         plt.close(figure)
+    for caption, make in report.players.items():
+        assert caption and make().frames, caption
     for caption, rows in report.tables.items():
         assert caption and rows and all(list(line) == list(rows[0]) for line in rows)
     assert row["title"].split()[0] in report._repr_html_().replace("&#x27;", "'").replace("&amp;", "&")

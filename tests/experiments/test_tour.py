@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from minicv.experiments import Report, Target, catalog, run, tour
-from minicv.experiments.html import figures_html, metric_rows, page, report_html, table_html
+from minicv.experiments.html import figures_html, metric_rows, page, players_html, report_html, table_html
+from minicv.plot import Player
 
 
 class Reader(HTMLParser):
@@ -88,6 +89,18 @@ def test_a_figure_of_several_panels_gets_the_whole_width():
     text = figures_html({"two panels": drawn(10), "one": drawn(5)})
     assert text.count('<figure class="wide">') == 1 == text.count("<figure>")
     assert text.index('class="wide"') < text.index("two panels") < text.index("<figure>") < text.index("one<")
+
+
+def test_a_figure_without_words_is_described_by_its_caption():
+    assert 'alt="faces &amp; more"' in figures_html({"faces & more": lambda: plt.figure(figsize=(2, 2))})
+
+
+def test_players_of_a_report_are_on_its_page():
+    svg = '<svg viewBox="0 0 1 1"><circle r="1"/></svg>'
+    report = Report({"a": 1.0}, players={"how <it> moves": lambda: Player([svg, svg], title="dots")})
+    text = report_html(report)
+    assert "<h3>how &lt;it&gt; moves</h3>" in text and text.count('<div class="minicv-player') == 1
+    assert players_html({}) == ""
 
 
 def test_the_page_escapes_what_experiments_say(finished):

@@ -32,7 +32,25 @@ def test_weights_and_tokens_arrive():
 
 def test_a_player_has_a_frame_for_each_head_and_leaves_no_figure_open():
     player = attention_player(np.stack([WEIGHTS, WEIGHTS[::-1]]))
-    assert player.labels == ["head 1", "head 2"] and len(set(player.uris)) == 2 and not plt.get_fignums()
+    assert player.labels == ["head 1", "head 2"] and len(set(player.frames)) == 2 and not plt.get_fignums()
+
+
+def test_cells_of_a_player_tell_their_weight_and_are_as_dark_as_in_the_figure():
+    import re
+
+    from matplotlib.colors import to_hex
+
+    player = attention_player(np.stack([WEIGHTS, WEIGHTS / 2]), queries="ab", keys="xyz")
+    titles = re.findall("<title>(.*?)</title>", player.frames[0])
+    assert titles[::5] == ["query a, key x: 0.750", "query b, key z: 0.250"] and len(titles) == 6
+    fills = re.findall('fill="(#.*?)"', player.frames[1])
+    shown = plot_attention(WEIGHTS / 2, top=0.75).images[0]
+    assert fills == [to_hex(shown.cmap(shown.norm(w))) for w in (WEIGHTS / 2).ravel()]
+
+
+def test_a_large_matrix_is_shown_as_pixels():
+    player = attention_player(np.full((2, 20, 20), 0.05))
+    assert all(frame.startswith("data:image/png") for frame in player.frames) and not plt.get_fignums()
 
 
 @pytest.mark.parametrize("call", [

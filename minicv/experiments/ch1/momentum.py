@@ -137,7 +137,7 @@ def _filter_figure(rng):
     figure, (ax,) = panels(1, (7.0, 3.4))
     ax.plot(noise[:, 0], linewidth=0.7, alpha=0.6, label=f"gradient noise, variance {noise.var():.3f}")
     ax.plot(smooth[:, 0], label=f"normalised velocity, variance {smooth.var():.4f}")
-    ax.set(xlabel="step")
+    ax.set(xlabel="step", ylabel="value")
     ax.legend()
     return figure
 

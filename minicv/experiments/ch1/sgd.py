@@ -6,7 +6,7 @@ from ...autograd import Tensor, no_grad
 from ...data import Glyphs10
 from ...nn import Linear, cross_entropy
 from ...optim import SGD, best_lr, descend, lr_bound, minibatches, saddle, sgd_update, sphere, train_epoch, two_basins
-from ...plot import plot_curves, show_images
+from ...plot import paths_player, plot_curves, show_images
 from .. import Report, Target, experiment
 from ..parts import exact, panels
 from ._errata import departures
@@ -113,7 +113,13 @@ def sgd(preset, rng, out, progress):
     return Report(metrics, {
         "SGD on a sphere: the rate decides": _spheres,
         "SGD in a canyon: the path oscillates, the loss does not tell": _canyons,
-        "SGD meets a saddle and a narrow basin": lambda: _traps(exact, noisy, trapped)})
+        "SGD meets a saddle and a narrow basin": lambda: _traps(exact, noisy, trapped)},
+        players={"In a canyon, step by step": lambda: _walk(run)})
+
+
+def _walk(best):
+    slow = descend(CANYON, sgd_update, START, best.steps, lr=0.005)
+    return paths_player((CANYON, (-11, 11), (-1.6, 1.6), {"best rate": best.points, "rate 0.005": slow.points}))
 
 
 def _spheres():

@@ -55,18 +55,19 @@ def _box(x, y, width, height, color):
 
 def search_loop():
     """Controller, child network and reward as a circle."""
-    figure, (ax,) = panels(1, (7.6, 2.6))
+    figure, (ax,) = panels(1, (7.6, 2.8))
+    figure.set_label("the loop of a search: a controller samples networks, their accuracy moves the controller")
     texts = ("controller\n(recurrent network)", "child network,\ntrained briefly")
-    for x, text in zip((0.2, 0.8), texts, strict=True):
+    for x, text in zip((0.13, 0.87), texts, strict=True):
         ax.text(x, 0.5, text, ha="center", va="center", fontsize=11,
                 bbox={"boxstyle": "round,pad=0.7", "facecolor": "#E8F1FA", "edgecolor": "black"})
     for start, end, bend, at, text in (
-            (0.2, 0.8, -0.35, 0.66, "samples an architecture a with probability p(a)"),
-            (0.8, 0.2, -0.35, 0.34, "accuracy R: step along (R - b) grad log p(a)")):
+            (0.13, 0.87, -0.3, 0.6, "samples an architecture $a$\nwith probability $p(a)$"),
+            (0.87, 0.13, -0.3, 0.4, "accuracy $R$: a step\nalong $(R - b)\\,\\nabla \\log p(a)$")):
         shift = 0.13 if start < end else -0.13
         ax.annotate("", (end, 0.5 + shift * 1.6), (start, 0.5 + shift * 1.6),
                     arrowprops={"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}", "linewidth": 1.5})
-        ax.text(0.5, at, text, ha="center", va="center", fontsize=10)
+        ax.text(0.5, at, text, ha="center", va="bottom" if start < end else "top", fontsize=10)
     ax.set(xlim=(0, 1), ylim=(-0.05, 1.05))
     ax.axis("off")
     return figure

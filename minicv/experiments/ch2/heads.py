@@ -70,6 +70,7 @@ def gap_head(preset, rng, out, progress, *, epochs=5):
 def _evidence(model, images):
     maps, chosen = class_maps(model, images), scores(model, images).argmax(axis=1)
     figure, axes = panels(len(images), (1.6, 1.8))
+    figure.set_label("images of shapes with the evidence for the chosen class laid over them, bright is much")
     for ax, image, map_, k in zip(axes, images, maps, chosen, strict=True):
         show_image(image, ax=ax)
         ax.imshow(map_[k], extent=(0, 32, 32, 0), cmap="magma", alpha=0.55, interpolation="bilinear")

@@ -241,8 +241,8 @@ def by_row():
 
 def _rows(rows):
     figure, axes = panels(2, (4.6, 3.2), sharey=True)
-    for ax, column, title in zip(axes, (3, 4), ("parameters", "million multiply-adds"), strict=True):
-        ax.barh([row[0] for row in rows], [row[column] for row in rows])
+    for ax, column, title in zip(axes, (3, 4), ("million parameters", "million multiply-adds"), strict=True):
+        ax.barh([row[0] for row in rows], [row[column] / (1e6 if column == 3 else 1) for row in rows])
         ax.set_xlabel(title)
     axes[0].invert_yaxis()
     return figure

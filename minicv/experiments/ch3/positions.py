@@ -57,6 +57,7 @@ def _maps(table, title):
     figure, (ax,) = panels(1)
     picture = ax.imshow(table, aspect="auto", cmap="RdBu_r", interpolation="nearest")
     ax.set(title=title, xlabel="dimension", ylabel="position")
+    ax.grid(False)
     figure.colorbar(picture, ax=ax)
     return figure
 
@@ -65,9 +66,10 @@ def _products(pe):
     figure, (left, right) = panels(2)
     left.imshow(pe @ pe.T, cmap="viridis")
     left.set(title="pe(p) · pe(q)", xlabel="q", ylabel="p")
+    left.grid(False)
     for p in (10, 50, 80):
         right.plot(np.arange(100) - p, pe @ pe[p], label=f"p = {p}")
-    right.set(title="the same curve for every p", xlabel="q - p")
+    right.set(title="the same curve for every p", xlabel="q - p", ylabel="pe(p) · pe(q)")
     right.legend()
     return figure
 
@@ -78,6 +80,9 @@ def _grid():
     for ax, c in zip(axes, (0, 2, 32, 35), strict=True):
         ax.imshow(grid[c], cmap="RdBu_r", vmin=-1, vmax=1)
         ax.set_title(f"channel {c}: {'row' if c < 32 else 'column'}", fontsize=9)
+        ax.set(xticks=[0, 5, 10, 15], yticks=[0, 5, 10, 15], xlabel="column")
+        ax.grid(False)
+    axes[0].set_ylabel("row")
     return figure
 
 
@@ -158,6 +163,8 @@ def _complexity_figure(d, paths):
     for name in ("attention", "GRU"):
         right.loglog([row["n"] for row in paths], [row[name] for row in paths], marker="o", label=name)
     right.set(xlabel="tokens n", ylabel="norm of d last / d first", title="how far the gradient reaches")
+    right.set_xticks([row["n"] for row in paths], [row["n"] for row in paths])
+    right.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     for ax in (left, right):
         ax.legend()
     return figure

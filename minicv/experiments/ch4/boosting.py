@@ -13,7 +13,7 @@ from ...ensembles import (
     search_stumps,
     sort_features,
 )
-from ...plot import plot_curves, plot_regions, plot_stump, plot_weights
+from ...plot import boosting_player, plot_curves, plot_regions, plot_stump, plot_weights
 from .. import Report, Target, experiment
 from ..parts import exact, panels
 from ._errata import departures
@@ -137,7 +137,10 @@ def adaboost(preset, rng, out, progress, *, n_estimators=200, noise=0.2):
             xlabel="rounds", ylabel="error").figure,
         "Two moons: what weighs most after the last round lies at the border": lambda: _hard(weights[-1], x, y),
     }, {"the three rounds": [_row(e, *numbers) for e, *numbers in zip(
-        mails.estimators_, mails.estimator_errors_, mails.betas_, mails.estimator_weights_)]})
+        mails.estimators_, mails.estimator_errors_, mails.betas_, mails.estimator_weights_)]},
+        players={"Eight mails, round by round": lambda: boosting_player(
+            mails, *spam8(), class_names=["ham", "spam"],
+            axis_names=("links $x_1$", "capitalized words $x_2$"))})
 
 
 def worked_example():

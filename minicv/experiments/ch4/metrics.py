@@ -12,7 +12,7 @@ from ...metrics import (
     precision_recall,
     step_table,
 )
-from ...plot import plot_precision_recall, show_boxes, show_image
+from ...plot import plot_precision_recall, show_boxes, show_image, threshold_player
 from .. import Report, Target, experiment
 from ..parts import panels
 from ._errata import departures
@@ -92,7 +92,8 @@ def det_metrics(preset, rng, out, progress, *, missed=0.1, extra=1.0):
         "Objects (dashed), detections with their scores, and their curve": lambda: _scene_figure(
             scenes, found[1.0], targets),
         "Average precision against the IoU threshold": lambda: _threshold_figure(scores),
-    }, {"worked example, step by step": step_table(*example, num_classes=1), "less exact boxes": rows})
+    }, {"worked example, step by step": step_table(*example, num_classes=1), "less exact boxes": rows},
+        players={"The threshold moves": lambda: threshold_player(example[0][0], example[1][0])})
 
 
 def _example_metrics(example):

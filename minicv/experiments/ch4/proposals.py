@@ -4,7 +4,6 @@ import numpy as np
 
 from ...data import PanopticScenes, Scenes, portrait
 from ...detection.proposals import FAST, SINGLE, hierarchy, recall_curve, selective_search, superpixels
-from ...files import atomic_write
 from ...plot import plot_curves, show_boxes, show_image
 from ...plot.regions import merge_player, show_regions
 from .. import Report, Target, experiment
@@ -103,9 +102,6 @@ def search(preset, rng, out, progress):
         "boxes": np.mean([len(b) for b in boxes["fast"]]),
         "superpixels_minus_merges": _only({int(t.labels.max()) + 1 - len(t.merges) for t in trees}),
         "last_region_error": max(np.abs(t.boxes[-1] - [0, 0, 96, 96]).max() for t in trees)}
-    if out is not None:
-        player = merge_player(hierarchy(views[0]["image"]), views[0]["image"])
-        atomic_write(out / "merges.html", player.html().encode())
     textured = PanopticScenes(1, size=96, objects=(3, 4), seed=int(rng.integers(2**31)))[0]["image"]
     rows = [{"strategies": name, "boxes": round(float(np.mean([len(x) for x in b])), 1),
              "recall IoU 0.5": round(float(curves[f"{name}, IoU 0.5"][-1]), 3),
@@ -114,7 +110,8 @@ def search(preset, rng, out, progress):
         "Recall grows with the number of boxes": lambda: _recall(curves),
         "Regions join step by step": lambda: _levels(textured, hierarchy(textured)),
         "The best box for every object": lambda: _best(views[:3], boxes["fast"][:3]),
-        "A photograph, step by step": _photograph}, {"Strategies": rows})
+        "A photograph, step by step": _photograph}, {"Strategies": rows},
+        players={"Regions join": lambda: merge_player(hierarchy(textured), textured)})
 
 
 def _at(curve, count):

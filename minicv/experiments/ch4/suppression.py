@@ -5,7 +5,7 @@ import numpy as np
 from ...data.synthetic import Scenes
 from ...geometry import Detections, Targets, box_iou, nms, soft_nms
 from ...matching import linear_assignment
-from ...plot import PALETTE, show_boxes
+from ...plot import PALETTE, nms_player, show_boxes
 from .. import Report, Target, experiment
 from ..parts import exact, panels
 from ._boxes import random_boxes, scene
@@ -35,7 +35,8 @@ def suppression(preset, rng, out, progress):
              "lost in crowds": _lost(rng, scenes, t, **packed)} for t in (0.3, 0.5, 0.7)]
     metrics |= {"objects_lost_apart": rows[1]["lost apart"], "objects_lost_in_crowds": rows[0]["lost in crowds"]}
     return Report(metrics, {"Before and after": lambda: _before_and_after(**packed)},
-                  {"Objects without any box left, by threshold": rows})
+                  {"Objects without any box left, by threshold": rows},
+                  players={"Box by box": lambda: _step_by_step(**packed)})
 
 
 def _against_definition(rng):
@@ -74,6 +75,12 @@ def _lost(rng, count, threshold, **options):
         total += len(targets)
         lost += len(targets) - (iou[linear_assignment(iou, maximize=True)] > 0.5).sum()
     return lost / total
+
+
+def _step_by_step(**options):
+    image, targets, _ = scene(seed=7, item=4, **options)
+    found = _around(np.random.default_rng(0), targets)
+    return nms_player(found.boxes, found.scores, 0.5, image=image)
 
 
 def _before_and_after(**options):
