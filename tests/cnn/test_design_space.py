@@ -85,6 +85,8 @@ def test_a_longer_list_begins_with_the_shorter_one():
     (lambda: sample("A", Limits(stages=0)), "sample: stages is 0"),
     (lambda: sample("A", Limits(width=4)), "sample: width is 4"),
     (lambda: sample("A", Limits(ratios=())), "at least one ratio"),
+    (lambda: sample("A", side=0), "macs: side is 0"),
+    (lambda: sample("A", stem_stride=-1), "macs: stem_stride is -1"),
 ])
 def test_impossible_samples_are_refused(make, words):
     with pytest.raises(ArgError, match=words):
@@ -194,6 +196,12 @@ def test_a_survey_scores_every_network_with_its_number(networks, tmp_path):
     results = read_results(tmp_path / "results.jsonl")
     assert [results[i]["stages"] for i in range(5)] == networks
     np.testing.assert_array_equal(survey(networks, error_of), found)                            # without a file
+
+
+def test_stages_of_numpy_integers_are_stored_as_numbers(tmp_path):
+    stages = [Stage(*np.array([1, 16, 8, 1]))]
+    survey([stages], lambda stages, i: 0.5, tmp_path / "a")
+    survey([[Stage(1, 16, 8, 1)]], lambda stages, i: pytest.fail("was computed again"), tmp_path / "a")
 
 
 def test_what_is_in_the_file_is_not_computed_again(networks, tmp_path):

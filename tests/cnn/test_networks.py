@@ -302,6 +302,16 @@ def test_channels_are_rounded_to_multiples_of_8_and_lose_at_most_a_tenth(channel
     (lambda: cnn.build("mobilenet_v2", width=0), "width is 0"),
     (lambda: cnn.build("mobilenet_v1", width=-1), "width is -1"),
     (lambda: cnn.build("mobilenet_v3_small", width=float("nan")), "width is nan"),
+    (lambda: cnn.alexnet.AlexNet((4, 4, 4)), "AlexNet: channels is"),
+    (lambda: cnn.vgg.VGG((1, 1, 1, 1)), "VGG: depths is"),
+    (lambda: cnn.build("vgg11", widths=(8, 8)), "VGG: widths is"),
+    (lambda: cnn.resnet_cifar.CifarBlock(8, 4), "out_channels is 4, expected at least in_channels = 8"),
+    (lambda: cnn.mobilenet.InvertedResidual(8, 8, t=1.5), "t is 1.5"),
+    (lambda: cnn.mobilenet.MobileNetV1(stages=()), "number of stages is 0"),
+    (lambda: cnn.mobilenet_v3.MobileNetV3(SMALL, 1.5), "hidden is 1.5"),
+    (lambda: cnn.efficientnet.MBConv(8, 8, size=4), "conv: size is 4, expected an odd number"),
+    (lambda: cnn.efficientnet.EfficientNet(rows=()), "number of rows is 0"),
+    (lambda: cnn.squeeze.round_channels(12, 0), "multiple is 0"),
 ])
 def test_impossible_networks_are_refused(make, words):
     with pytest.raises(ArgError, match=words):

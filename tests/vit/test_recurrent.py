@@ -85,6 +85,9 @@ def test_empty_sources_and_unknown_tokens_are_refused(settings):
         model(np.array([[3, 4], [PAD, PAD]]), np.array([[SOS], [SOS]]))
     with pytest.raises(ValueError, match="15"):
         model(np.array([[3, 15]]), start)
+    for tokens in (np.zeros((1, 0), int), np.array([[SOS], [SOS]]), np.array([SOS])):
+        with pytest.raises(ShapeError, match="tokens has shape"):
+            model(np.array([[3, 4]]), tokens)
     with pytest.raises(ArgError, match="max_len is 0"):
         model.translate(np.array([[3]]), 0)
 

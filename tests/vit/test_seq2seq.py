@@ -233,6 +233,7 @@ def test_malformed_targets_are_refused(target, words):
     (lambda m: vit.Transformer(2, 8, 1, 2), ArgError, "eos is 2"),
     (lambda m: vit.Transformer(9, 8, 1, 2, eos=1), ArgError, "three different"),
     (lambda m: vit.Transformer(9, 8, 0, 2), ArgError, "depth is 0"),
+    (lambda m: vit.Transformer(9, 0, 1, 2), ArgError, "Transformer: dim is 0"),
     (lambda m: vit.Decoder(0, 8, 2), ArgError, "depth is 0"),
     (lambda m: vit.build_seq2seq("huge", 9), ArgError, "name is 'huge'"),
     (lambda m: vit.sinusoidal_2d(np.ones((1, 2, 2), bool), 6), ArgError, "multiple of 4"),

@@ -144,6 +144,7 @@ def test_stochastic_depth_grows_with_the_block():
     (lambda: vit.ViT(4, 16, 0, 2, image_size=16), "depth is 0"),
     (lambda: small(num_classes=-1), "num_classes is -1"),
     (lambda: small(dropout=1.5), "p is 1.5"),
+    (lambda: vit.ViT(4, 16, 1, 2, image_size=16, drop_path=-1), "ViT: drop_path is -1"),
 ])
 def test_impossible_networks_are_refused(make, words):
     with pytest.raises((ArgError, ShapeError), match=words):
