@@ -275,6 +275,17 @@ def test_vgg_gives_each_block_before_its_pool():
     np.testing.assert_array_equal(net.features[30](net.pyramid(x)["c5"]).data, net.features(x).data)
 
 
+@pytest.mark.parametrize("width, last", [(0.5, 1280), (1.0, 1280), (1.4, 1792)])
+def test_the_last_channels_of_mobilenet_v2_only_grow(width, last):
+    net = MobileNetV2(width=width, rows=((1, 8, 1, 1),), num_classes=2, rng=0)
+    assert net.features[2][0].out_channels == net.classifier[1].in_features == last
+
+
+def test_norms_of_mobilenet_v3_are_those_of_the_published_networks():
+    found = [m for m in MobileNetV3(SMALL[:2], 8, num_classes=2, rng=0).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert found and all((m.eps, m.momentum) == (1e-3, 0.01) for m in found)
+
+
 @pytest.mark.parametrize("channels, rounded", [(1, 8), (11.2, 16), (12, 16), (16, 16), (19.9, 24), (28, 32), (45, 48)])
 def test_channels_are_rounded_to_multiples_of_8_and_lose_at_most_a_tenth(channels, rounded):
     assert cnn.squeeze.round_channels(channels) == rounded and rounded >= 0.9 * channels
