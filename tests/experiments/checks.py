@@ -1,23 +1,16 @@
 """What tests of experiments share."""
 
-import matplotlib
-import numpy as np
+from minicv.experiments import run
 
 
-def runs_at_smoke_and_draws(experiment, out):
-    """Finite metrics, figures that draw, exact targets met at that size too, the same metrics in a second run."""
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def repeats(report, id):
+    """A seed is a run: the metrics of `report` once more."""
+    assert report.metrics == run(id, "smoke", seed=0).report.metrics
 
-    report = experiment("smoke", rng=0, out=out)
-    assert all(np.isfinite(value) for value in report.metrics.values()) and report.figures
-    for caption, draw in report.figures.items():
-        figure = draw()
-        assert caption and figure.axes
-        plt.close("all")
-    for target in experiment.targets:                       # what is exact holds at any size
-        assert target.tag == "T" or target.passed(report.metrics), target
-    assert report.metrics == experiment("smoke", rng=0).metrics
+
+def holds_what_is_exact(report):
+    """Targets without learning are met at any size."""
+    assert not [target for target in report.targets if target.tag != "T" and not target.passed(report.metrics)]
 
 
 def reaches_its_targets(experiment, seed):

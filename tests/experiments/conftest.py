@@ -1,10 +1,11 @@
 """A small course of its own: toy experiments in a temporary package, with its own index and results."""
 
+import functools
 import sys
 
 import pytest
 
-from minicv.experiments import catalog, index, results
+from minicv.experiments import catalog, index, results, run
 from minicv.experiments.experiment import REGISTRY
 
 TOYS = '''
@@ -82,6 +83,16 @@ def stop(preset, rng, out, progress):
 def taste(preset, rng, out, progress):
     return Report({"two": 2})
 '''
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """``smoke(id)``: report of an experiment at preset `smoke` and seed 0, and its folder; each one runs once."""
+    @functools.cache
+    def of(id):
+        out = tmp_path_factory.mktemp(id)
+        return run(id, "smoke", seed=0, out=out).report.check(), out
+    return of
 
 
 @pytest.fixture
