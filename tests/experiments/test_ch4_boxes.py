@@ -1,4 +1,4 @@
-"""Chapter 4, boxes, matching, operations: experiments reach their targets and repeat; corrections are complete.
+"""Chapter 4, boxes, matching, operations: experiments reach their targets, draw, repeat; corrections are complete.
 
 The parts that metrics are made of are compared with something else: the brute force with the algorithm it judges,
 the closed form of a bias, the counts with loops.
@@ -8,6 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -25,12 +26,16 @@ from minicv.experiments.ch4 import (  # noqa: E402
 from minicv.experiments.parts import exact, panels, refused  # noqa: E402
 from minicv.geometry import Targets, box_iou  # noqa: E402
 
-from .checks import repeats  # noqa: E402
-
 pytestmark = pytest.mark.ch4
 QUICK = {e.id: e for e in (boxes.box_ops, boxes.iou, corrections.bbox_codec, corrections.smooth, matching.hungarian,
                            anchors.kmeans_anchors, flops.flops_counter)}
 ALL = QUICK | {suppression.suppression.id: suppression.suppression}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
 
 
 def test_the_eight_systems_are_there():
@@ -52,8 +57,14 @@ def test_experiments_reach_their_targets_on_the_frozen_seeds(id, seed):
 
 
 @pytest.mark.parametrize("id", ALL)
-def test_a_seed_is_a_run(id, smoke):
-    repeats(smoke(id)[0], id)
+def test_every_line_runs_at_smoke_draws_and_repeats(id):
+    report = ALL[id]("smoke", rng=7).check()
+    assert report.metrics == ALL[id]("smoke", rng=7).metrics                       # same seed, same run
+    for caption, draw in report.figures.items():
+        figure = draw()
+        assert caption and figure.axes and all(ax.has_data() or ax.images or ax.patches for ax in figure.axes)
+    for rows in report.tables.values():
+        assert rows and all(list(row) == list(rows[0]) for row in rows)
 
 
 def test_every_correction_is_shown_by_an_experiment_that_names_it():
