@@ -107,6 +107,7 @@ def toys(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delenv("COLUMNS", raising=False)        # tables as wide as they are
     monkeypatch.setattr(catalog, "ROOT", tmp_path)
     monkeypatch.setattr(catalog, "PATH", tmp_path / "index.json")
     monkeypatch.setattr(results, "PATH", tmp_path / "docs" / "results.jsonl")
