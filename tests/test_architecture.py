@@ -5,6 +5,7 @@ pickles; files are written in one place; input checks are not `assert`; no file 
 """
 
 import ast
+import functools
 import pathlib
 import re
 import shutil
@@ -24,6 +25,12 @@ RANK = {name: i for i, row in enumerate(ROWS) for name in row}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
+@functools.cache
+def nodes(path):
+    """All nodes of the syntax tree of a source file, parsed once for all rules."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def package_of(path):
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return parts[0]
@@ -32,7 +39,7 @@ def package_of(path):
 def imported_packages(path):
     """Packages of minicv that a source file imports, also inside functions."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = parts[:len(parts) - node.level]
             names = [node.module.split(".")] if node.module else [[a.name] for a in node.names]
@@ -84,7 +91,7 @@ def test_packages_import_without_numba_and_matplotlib(package):
 
 
 def calls(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             yield node, ast.unparse(node.func)
 
@@ -121,7 +128,7 @@ def test_files_are_written_in_one_place():
 def test_input_checks_are_not_asserts():
     """R4: assert disappears under -O, so only the testing package may use it."""
     wrong = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in SOURCES if package_of(path) != "testing"
-             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Assert)]
+             for node in nodes(path) if isinstance(node, ast.Assert)]
     assert not wrong, wrong
 
 
@@ -131,7 +138,7 @@ def test_no_global_random_state():
     wrong = [f"{path.relative_to(ROOT)}:{node.lineno} {name}" for path in SOURCES for node, name in calls(path)
              if re.match(r"(np|numpy)\.random\.", name) and name.split(".")[2].split("(")[0] not in allowed]
     wrong += [f"{path.relative_to(ROOT)} imports random" for path in SOURCES
-              for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+              for node in nodes(path)
               if isinstance(node, ast.Import) and any(a.name == "random" for a in node.names)]
     assert not wrong, wrong
 
@@ -144,7 +151,7 @@ def test_files_can_be_read_in_one_sitting():
 
 def test_no_bare_except_E16():
     wrong = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in SOURCES
-             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             for node in nodes(path)
              if isinstance(node, ast.ExceptHandler) and node.type is None]
     assert not wrong, wrong
 

@@ -46,8 +46,8 @@ NOT_REACHED = {             # only what a profile has shown: `python -m benchmar
         "90 % convolve_tiles: for four tiles of one image the 38 MB of transformed filters are read once, which alone "
         "takes 1.3 of the 1.7 ms",
     "1x1 convolution and linear":
-        "64-256@56: 97 to 99 % matrix product with an inner axis of 64, 85 GF/s forward and 73 with the gradients: 26 MB "
-        "are written for 0.8 Gflop; all other rows are below 0.95",
+        "64-256@56: 97 to 99 % matrix product with an inner axis of 64, 85 GF/s forward and 73 with the gradients: 26 "
+        "MB are written for 0.8 Gflop; all other rows are below 0.95",
     "stride 2, stem, transposed":
         "1x1 stride 2: 64 % correlate, 29 % matrix product at 92 GF/s; transposed: 97 % in correlate and "
         "correlate_filter, both at the rate of the register tile",
@@ -73,9 +73,9 @@ NOT_REACHED = {             # only what a profile has shown: `python -m benchmar
 }
 
 BESIDE_OTHERS = [           # what keeps the rows of the second table from their goals
-    "NMS of 1000 boxes, goal 0.15: two thirds of the time are 160 000 pairs of boxes in float64 at 0.8 ns a pair, in vector "
-    "code; the rest are the checks, the sort and Python.",
-    "Integral image, goal 1.2 of OpenCV's: our table is int64, exact for every image; OpenCV's is int32 and overflows from 8.4 "
-    "million bright pixels on. Writing a table of 8 bytes an entry alone (row *writing*) takes as long as OpenCV's whole "
-    "int32 one; beside a table of equal width (*opencv_float64*) ours takes 0.9 to 1.5 of the time.",
+    "NMS of 1000 boxes, goal 0.15: two thirds of the time are 160 000 pairs of boxes in float64 at 0.8 ns a pair, in "
+    "vector code; the rest are the checks, the sort and Python.",
+    "Integral image, goal 1.2 of OpenCV's: our table is int64, exact for every image; OpenCV's is int32 and overflows "
+    "from 8.4 million bright pixels on. Writing a table of 8 bytes an entry alone (row *writing*) takes as long as "
+    "OpenCV's whole int32 one; beside a table of equal width (*opencv_float64*) ours takes 0.9 to 1.5 of the time.",
 ]

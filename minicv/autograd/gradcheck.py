@@ -61,7 +61,8 @@ def gradcheck(fn, inputs, *, order=2, rtol=1e-6, atol=1e-9, rng=0, raises=True):
     order : int, default 2
         1 checks the gradient, 2 also the gradient of the gradient, and so on.
     rtol, atol : float
-        Allowed error is ``atol + rtol * (largest magnitude of that gradient, at least 1e-3)``.
+        Allowed error is ``atol + rtol * (largest magnitude of that gradient, at least 1e-3)``; `rtol` may also be a
+        sequence, one for each order.
     rng : Generator, int or None
     raises : bool, default True
         Raise GradientError for a wrong gradient instead of returning a failed report.
@@ -81,8 +82,8 @@ def gradcheck(fn, inputs, *, order=2, rtol=1e-6, atol=1e-9, rng=0, raises=True):
     inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
     _check_inputs(inputs)
     worst = None
-    for level in range(1, order + 1):
-        report = _check_first(fn, inputs, level, rtol, atol, rng)
+    for level, tolerance in enumerate(np.broadcast_to(rtol, order).tolist(), start=1):
+        report = _check_first(fn, inputs, level, tolerance, atol, rng)
         worst = report if worst is None or not report.error <= worst.error else worst
         if not report.passed:
             break

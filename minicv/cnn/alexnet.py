@@ -8,7 +8,7 @@ channels of Krizhevsky's one-tower network (2014); "alexnet_2012" has those of t
 import numpy as np
 
 from ..nn import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
-from ..nn.check import choice
+from ..nn.check import choice, integers
 
 VARIANTS = {"alexnet": (64, 192, 384, 256, 256), "alexnet_2012": (96, 256, 384, 384, 256)}
 
@@ -30,7 +30,7 @@ class AlexNet(Module):
 
     def __init__(self, channels, *, num_classes=1000, hidden=4096, dropout=0.5, rng=None):
         rng = np.random.default_rng(rng)
-        a, b, c, d, e = channels
+        a, b, c, d, e = integers("AlexNet", "channels", channels, 5)
         self.features = Sequential(
             Conv2d(3, a, 11, stride=4, padding=2, rng=rng), ReLU(), MaxPool2d(3, stride=2),
             Conv2d(a, b, 5, padding=2, rng=rng), ReLU(), MaxPool2d(3, stride=2),

@@ -35,6 +35,8 @@ def macs(stages, *, side=224, se=0.0, num_classes=1000, stem=32, stem_stride=2):
 
     `nn.cost` counts the same on the network itself, a thousand times slower.
     """
+    for name, value in (("side", side), ("num_classes", num_classes), ("stem", stem), ("stem_stride", stem_stride)):
+        integer("macs", name, value)
     n, C = math.ceil(side / stem_stride), stem
     total = 27 * C * n * n
     for stage in stages:
@@ -168,7 +170,7 @@ def bootstrap_best(values, errors, *, share=0.25, times=10_000, level=0.95, rng=
     errors : array (n,) in [0, 1]
     share : float in (0, 1], default 0.25
     times : int, default 10 000
-    level : float in (0, 1), default 0.95
+    level : float in [0, 1], default 0.95
         Share of the noted values between low and high.
     rng : numpy Generator, int or None
     """

@@ -140,6 +140,7 @@ class EfficientNet(Module):
         Before the classifier.
     drop_path : float in [0, 1], default 0.2
         Stochastic depth: block i of L is left out with probability drop_path i / L (Huang et al., ECCV 2016, eq. 4).
+        NB: as in the authors' code i counts from 0, so that the first block always stays; the equation has 1 to L.
     norm : function from a number of channels to a Module, default BatchNorm2d
     rng : numpy Generator, int or None
     """
@@ -150,6 +151,7 @@ class EfficientNet(Module):
         width, depth = (number(where, name, value, low=0, open_low=True)
                         for name, value in (("width", width), ("depth", depth)))
         drop_path = number(where, "drop_path", drop_path, low=0, high=1)
+        integer(where, "number of rows", len(rows))
         C, last = round_channels(32 * width), round_channels(1280 * width)
         self.conv_stem, self.bn1 = conv(3, C, 3, stride=2, rng=rng), norm(C)
         self.rows, self.blocks = scaled(rows, width, depth), []

@@ -32,7 +32,8 @@ def fold_batch_norm(model, *inputs):
     """A copy of `model` in evaluation mode whose norms are part of the convolutions before them.
 
     Which convolution feeds which norm is not guessed from names but seen in one forward pass: a pair is folded
-    if the norm normalises the result of that convolution, nothing else reads it, and both run once.
+    if the norm normalises the result of that convolution, nothing else reads it, it is no result of the model,
+    the filters are read once, and the norm runs once. NB: what `detach` or `.data` take out of an op is not seen.
 
     Parameters
     ----------
@@ -78,6 +79,7 @@ class _Trace:
     def __init__(self, model):
         self.model, self.norm = model, None                                     # the norm that is running
         self.made, self.readers, self.calls, self.normalised = {}, {}, {}, {}   # all by id
+        self.filters = {id(m.weight) for m in model.modules() if type(m) is Conv2d}
         self.handles = []
         for m in model.modules():
             if type(m) is Conv2d:
@@ -89,21 +91,22 @@ class _Trace:
         """Pairs (norm, convolution) that may be folded."""
         try:
             with no_grad(), observe(self._op):
-                self.model(*[Tensor(np.zeros(x, np.float32)) if isinstance(x, (tuple, list)) else x for x in inputs])
+                result = self.model(*[Tensor(np.zeros(x, np.float32)) if isinstance(x, (tuple, list)) else x
+                                      for x in inputs])
         finally:
             for handle in self.handles:
                 handle.remove()
-        found = []
-        for y, conv in self.made.values():
-            norm, *others = self.readers.get(id(y), [None])
-            if norm is not None and not others and self.normalised[id(norm)] is y:
-                if self.calls[id(norm)] == self.calls[id(conv)] == 1:
-                    found.append((norm, conv))
-        return found
+        returned = {id(y) for y in _tensors(result)}
+        return [(self.readers[id(y)][0], conv) for y, conv in self.made.values()
+                if id(y) not in returned and self._belong_together(y, conv)]
+
+    def _belong_together(self, y, conv):
+        norm, *others = self.readers.get(id(y), [None])
+        return (norm is not None and not others and self.normalised[id(norm)] is y and self.calls[id(norm)] == 1
+                and len(self.readers[id(conv.weight)]) == 1)
 
     def _convolved(self, conv, inputs, y):
         self.made[id(y)] = y, conv                     # holding y keeps its id from being given to another tensor
-        self.calls[id(conv)] = self.calls.get(id(conv), 0) + 1
 
     def _enter(self, norm, inputs):
         self.norm, self.normalised[id(norm)] = norm, inputs[0] if inputs else None
@@ -114,5 +117,12 @@ class _Trace:
 
     def _op(self, op, inputs, settings, y):
         for x in inputs:
-            if id(x) in self.made:
+            if id(x) in self.made or id(x) in self.filters:
                 self.readers.setdefault(id(x), []).append(self.norm)
+
+
+def _tensors(result):
+    """All Tensors in what a model returned."""
+    if isinstance(result, dict):
+        result = tuple(result.values())
+    return [y for item in result for y in _tensors(item)] if isinstance(result, (tuple, list)) else [result]

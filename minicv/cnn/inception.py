@@ -18,7 +18,7 @@ import numpy as np
 
 from ..autograd.activation import relu
 from ..autograd.shape import concat, flatten
-from ..errors import ShapeError
+from ..errors import ArgError, ShapeError
 from ..nn import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -188,9 +188,9 @@ class InceptionV1(Module):
     spec : Spec
     num_classes : int, default 1000
     aux : bool, default False
-        Auxiliary heads after 4a and 4d.
+        Auxiliary heads after 4a and 4d, those of them that `rows` has; at least one.
     rows : dict from names to Row, default `ROWS`
-        Modules, called by stage (3, 4, 5) and letter.
+        Modules in their order, called by stage (3, 4, 5) and letter; stages are left out at the end only.
     stem : "imagenet" or "cifar"
         7x7 convolution of stride 2 and two pools; or 3x3 of stride 1 without pools, for images of about 32 pixels.
     stem_channels : (first, last), default (64, 192)
@@ -201,6 +201,7 @@ class InceptionV1(Module):
     def __init__(self, spec, *, num_classes=1000, aux=False, rows=ROWS, stem="imagenet",
                  stem_channels=(64, 192), rng=None):
         rng, norm = np.random.default_rng(rng), spec.norm
+        _check_rows(rows, aux)
         self.rows, self.least = tuple(rows), 32 if stem == "imagenet" else 1
         self._stem(choice("InceptionV1", "stem", stem, ("imagenet", "cifar")) == "cifar", stem_channels, norm, rng)
         self.maxpool3 = MaxPool2d(3, stride=2, ceil_mode=True)
@@ -249,6 +250,15 @@ class InceptionV1(Module):
         if not (self.training and self.heads):
             return logits
         return (logits, *[getattr(self, head)(maps[name]) for head, name in self.heads.items()])
+
+
+def _check_rows(rows, aux):
+    stages = [name[:1] for name in rows]
+    if not stages or stages != sorted(stages) or not "345".startswith("".join(sorted(set(stages)))):
+        raise ArgError(f"InceptionV1: rows has {', '.join(rows) or 'nothing'}, expected modules of stages 3, 4 and 5 "
+                       "in this order, such as 3a, 4a, 5a")
+    if aux and not set(HEADS.values()) & set(rows):
+        raise ArgError(f"InceptionV1: aux is {aux} and rows has {', '.join(rows)}, expected 4a or 4d among them")
 
 
 def auxiliary_loss(logits, target, *, weight=0.3, loss=cross_entropy):

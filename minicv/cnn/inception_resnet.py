@@ -2,8 +2,9 @@
 
     y = relu(x + scale W concat(branches of x))
 
-W is a 1x1 convolution with bias and without activation. The scale, 0.1 to 0.2, keeps wide networks from dying early
-in training (§3.3). Names of parameters are those of timm (`inception_resnet_v2`).
+W is a 1x1 convolution with bias and without activation. The scale keeps wide networks from dying early in training:
+0.1 to 0.3 in the paper (§3.3), 0.10 to 0.20 in the published network. Names of parameters are those of timm
+(`inception_resnet_v2`).
 Departures: none from the published network (the paper's figures of the stem and of module widths differ in places).
 """
 
@@ -12,8 +13,9 @@ from functools import partial
 import numpy as np
 
 from ..autograd.activation import relu
+from ..errors import ArgError
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, Linear, MaxPool2d, Module, Sequential
-from ..nn.check import choice, integer, number
+from ..nn.check import choice, integer, integers, number
 from .inception import ConvUnit
 from .inception_v4 import Mixed, scale
 
@@ -76,7 +78,9 @@ class InceptionResNetV2(Module):
                  stem="imagenet", rng=None):
         rng, where = np.random.default_rng(rng), "InceptionResNetV2"
         width = number(where, "width", width, low=0, open_low=True)
-        a, b, c = (integer(where, "depths", n) for n in depths)
+        a, b, c = integers(where, "depths", depths, 3)
+        if len(scales) != 3:
+            raise ArgError(f"{where}: scales is {scales}, expected three numbers")
         mixed, residual = partial(Mixed, width=width, rng=rng), partial(ResidualMixed, width=width, rng=rng)
         C = self._stem(choice(where, "stem", stem, ("imagenet", "cifar")), width, rng)
         self.mixed_5b = mixed(C, MIXED_5B)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.shape import concat
 from ..nn import AvgPool2d, Dropout, GlobalAvgPool2d, Linear, MaxPool2d, Module, Sequential
-from ..nn.check import choice, integer, number
+from ..nn.check import choice, integer, integers, number
 from .inception import Concat, ConvUnit
 from .mobilenet import pyramid
 
@@ -58,13 +58,13 @@ class Mixed(Concat):
     figure : tuple of columns
         See the tables of this module.
     names : tuple of str, default "branch0", "branch1", ...
-    width : float, default 1
+    width : float > 0, default 1
         Multiplier of all channels.
     rng : numpy Generator, int or None
     """
 
     def __init__(self, in_channels, figure, *, names=None, width=1.0, rng=None):
-        rng = np.random.default_rng(rng)
+        rng, width = np.random.default_rng(rng), number("Mixed", "width", width, low=0, open_low=True)
         columns = [column(in_channels, steps, width=width, rng=rng) for steps in figure]
         names = names or [f"branch{i}" for i in range(len(columns))]
         super().__init__({name: module for name, (module, _) in zip(names, columns, strict=True)})
@@ -123,7 +123,7 @@ class InceptionV4(Module):
     def __init__(self, depths=(4, 7, 3), *, num_classes=1000, width=1.0, dropout=0.2, stem="imagenet", rng=None):
         rng = np.random.default_rng(rng)
         width = number("InceptionV4", "width", width, low=0, open_low=True)
-        a, b, c = (integer("InceptionV4", "depths", n) for n in depths)
+        a, b, c = integers("InceptionV4", "depths", depths, 3)
         layers = self._stem(choice("InceptionV4", "stem", stem, ("imagenet", "cifar")), width, rng)
         mixed = partial(Mixed, width=width, rng=rng)
         for make in ([partial(mixed, figure=BLOCK_A)] * a + [partial(mixed, figure=REDUCTION_A)]

@@ -6,14 +6,15 @@ does the depthwise part in t times as many channels and adds x where the shape a
 whose last convolution is linear.
 
 Names of parameters: timm's for version 1 (`mobilenetv1_100`), torchvision's for version 2.
-Departures: version 1 has ReLU6, as the authors' code.
+Departures: version 1 has ReLU6, as the authors' code; convolutions pad evenly, as timm and torchvision do, where the
+authors' code pads at the bottom right.
 """
 
 import numpy as np
 
 from ..errors import ArgError
 from ..nn import BatchNorm2d, Dropout, GlobalAvgPool2d, Linear, Module, ReLU6, Sequential
-from ..nn.check import choice, number
+from ..nn.check import choice, integer, number
 from .resnet import conv
 from .squeeze import round_channels
 
@@ -71,6 +72,7 @@ class MobileNetV1(Module):
 
     def __init__(self, *, num_classes=1000, width=1.0, stages=V1_STAGES, rng=None):
         rng, width = np.random.default_rng(rng), _width("MobileNetV1", width)
+        integer("MobileNetV1", "number of stages", len(stages))
         C = round_channels(32 * width)
         self.conv_stem, self.bn1, self.relu6 = conv(3, C, 3, stride=2, rng=rng), BatchNorm2d(C), ReLU6()
         self.blocks = []
@@ -123,7 +125,7 @@ class InvertedResidual(Module):
     def __init__(self, in_channels, out_channels, *, stride=1, t=6, rng=None):
         if stride not in (1, 2):
             raise ArgError(f"InvertedResidual: stride is {stride!r}, expected 1 or 2")
-        rng, wide = np.random.default_rng(rng), t * in_channels
+        rng, wide = np.random.default_rng(rng), integer("InvertedResidual", "t", t) * in_channels
         expand = [conv_norm(in_channels, wide, 1, rng=rng)] if t != 1 else []
         self.conv = Sequential(*expand, conv_norm(wide, wide, 3, stride=stride, groups=wide, rng=rng),
                                conv(wide, out_channels, 1, rng=rng), BatchNorm2d(out_channels))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.activation import hardsigmoid
 from ..nn import BatchNorm2d, Dropout, GlobalAvgPool2d, Hardswish, Linear, Module, ReLU, Sequential
-from ..nn.check import choice, number
+from ..nn.check import choice, integer, number
 from .mobilenet import conv_norm, pyramid
 from .squeeze import SqueezeExcite, round_channels
 
@@ -91,7 +91,7 @@ class MobileNetV3(Module):
         width = number("MobileNetV3", "width", width, low=0, open_low=True)
         rows = [row._replace(expanded=round_channels(row.expanded * width), out=round_channels(row.out * width))
                 for row in rows]
-        C, hidden = round_channels(16 * width), round_channels(hidden * width)
+        C, hidden = round_channels(16 * width), round_channels(integer("MobileNetV3", "hidden", hidden) * width)
         layers = [conv_norm(3, C, 3, stride=2, activation=Hardswish, norm=NORM, rng=rng)]
         for row in rows:
             layers.append(GatedResidual(C, row, rng=rng))

@@ -34,6 +34,7 @@ def widths(d, w0, wa, wm, *, multiple=8):
         Slope, channels for each block.
     wm : float > 1
         Factor from stage to stage.
+    multiple : int, default 8
 
     Raises
     ------
@@ -44,7 +45,7 @@ def widths(d, w0, wa, wm, *, multiple=8):
     [24, 56, 152, 368]
     """
     d, w0 = integer("regnet.widths", "d", d), integer("regnet.widths", "w0", w0)
-    if w0 % multiple:
+    if w0 % integer("regnet.widths", "multiple", multiple):
         raise ArgError(f"regnet.widths: w0 is {w0}, expected a multiple of {multiple}")
     wa = number("regnet.widths", "wa", wa, low=0)
     wm = number("regnet.widths", "wm", wm, low=1, open_low=True)

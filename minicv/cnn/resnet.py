@@ -19,7 +19,9 @@ from ..nn.init import zero_gamma
 
 
 def conv(in_channels, out_channels, size, *, stride=1, dilation=1, groups=1, rng=None):
-    """Convolution without bias (a norm follows) that keeps height and width where the stride is 1."""
+    """Convolution without bias (a norm follows) of odd size; it keeps height and width where the stride is 1."""
+    if integer("conv", "size", size) % 2 == 0:
+        raise ArgError(f"conv: size is {size}, expected an odd number")
     return Conv2d(in_channels, out_channels, size, stride=stride, padding=dilation * (size // 2),
                   dilation=dilation, groups=groups, bias=False, rng=rng)
 
@@ -208,7 +210,10 @@ class ResNet(Module):
         return y if self.maxpool is None else self.maxpool(y)
 
     def features(self, x):
-        """x (N, 3, H, W) -> {"c2": (N, C, H / 4, W / 4), ..., "c5": (N, C, H / 32, W / 32)}, finest first."""
+        """x (N, 3, H, W) -> {"c2": (N, C, H / 4, W / 4), ..., "c5": (N, C, H / 32, W / 32)}, finest first.
+
+        These are the sizes of plain ImageNet networks; in general H and W are divided by `strides`.
+        """
         maps, y = {}, self.stem(x)
         for name, stage in zip(self.channels, (self.layer1, self.layer2, self.layer3, self.layer4), strict=True):
             maps[name] = y = stage(y)

@@ -21,6 +21,7 @@ class CifarBlock(Module):
     Parameters
     ----------
     in_channels, out_channels : int
+        The result has at least as many as x: option A adds channels and takes none away.
     stride : int, default 1
     plain : bool, default False
         Leave out S(x).
@@ -29,6 +30,8 @@ class CifarBlock(Module):
 
     def __init__(self, in_channels, out_channels, *, stride=1, plain=False, rng=None):
         rng = np.random.default_rng(rng)
+        if out_channels < in_channels and not plain:
+            raise ArgError(f"CifarBlock: out_channels is {out_channels}, expected at least in_channels = {in_channels}")
         self.conv1 = conv(in_channels, out_channels, 3, stride=stride, rng=rng)
         self.bn1 = BatchNorm2d(out_channels)
         self.conv2 = conv(out_channels, out_channels, 3, rng=rng)

@@ -145,5 +145,8 @@ def width_for(channels, groups, weights):
 
 
 def block_weights(channels, groups, width):
-    """Weights of the convolutions of a block: 9 G d² + 2 C G d, in each of the three forms."""
-    return groups * (9 * width ** 2 + 2 * channels * width)
+    """Weights of the convolutions of a block: 9 G d² + 2 C G d, in each of the three forms; d may be a real number."""
+    where = "block_weights"
+    C, G = integer(where, "channels", channels), integer(where, "groups", groups)
+    number(where, "width", width, low=0, open_low=True)
+    return G * (9 * width ** 2 + 2 * C * width)

@@ -63,6 +63,8 @@ def scale_network(depths, widths, scale, *, multiple=8):
     ((3, 3, 3, 3), (72, 144, 280, 560))
     """
     where, scale = "scale_network", check_scale("scale_network", scale)
+    if len(depths) != len(widths):
+        raise ArgError(f"{where}: depths, widths are {depths}, {widths}, expected one of each for every stage")
     # the slack keeps 25 * 2.2 = 55.00000000000001 from becoming 56
     d = [math.ceil(integer(where, "depths", n) * scale.depth - 1e-9) for n in depths]
     w = [round_channels(integer(where, "widths", n) * scale.width, multiple) for n in widths]
@@ -83,7 +85,8 @@ def exponent(factors, costs):
     factors, costs : arrays (n,) of positive numbers, at least two different factors
     """
     factors, costs = np.asarray(factors, np.float64), np.asarray(costs, np.float64)
-    if factors.ndim != 1 or factors.shape != costs.shape or not (factors > 0).all() or not (costs > 0).all():
+    positive = all(((0 < a) & (a < np.inf)).all() for a in (factors, costs))
+    if factors.ndim != 1 or factors.shape != costs.shape or not positive:
         raise ArgError(f"exponent: factors, costs are {factors}, {costs}, expected as many positive numbers")
     if len(set(factors.tolist())) < 2:
         raise ArgError(f"exponent: factors is {factors}, expected at least two different ones")

@@ -5,7 +5,9 @@ The gate, `squeeze.SqueezeExcite`, stands at the end of F, before the sum. Names
 `weights.names` translates the older ones.
 
 Departures: as in `resnet`, the stride sits on the 3x3 convolution; ``stride_in="1x1"`` is the published
-SE-ResNet-50. SENet-154 pools its stem with a padding of one; ``ceil_pool=True`` is the published network.
+SE-ResNet-50. SENet-154 pools its stem with a padding of one; ``ceil_pool=True`` is the published network. It has no
+dropout before its classifier. Hidden units are a sixteenth of the channels, rounded by `round_channels` as in timm:
+8 where the paper's ratio would make 4.
 """
 
 import numpy as np

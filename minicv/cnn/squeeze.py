@@ -19,6 +19,7 @@ def round_channels(channels, multiple=8):
     >>> [round_channels(c) for c in (3, 11.2, 12, 28)]
     [8, 16, 16, 32]
     """
+    multiple = integer("round_channels", "multiple", multiple)
     wanted = number("round_channels", "channels", channels, low=0, open_low=True)
     rounded = max(multiple, int(wanted + multiple / 2) // multiple * multiple)
     return rounded if rounded >= 0.9 * wanted else rounded + multiple

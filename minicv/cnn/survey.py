@@ -52,7 +52,8 @@ def survey(networks, score, path=None, *, executor=None, progress=None):
             error = number("survey", f"error of network {i}", error, low=0, high=1)
             found[i] = {"network": i, "stages": networks[i], "error": error}
             if path is not None:
-                atomic_write(path, "".join(json.dumps(found[k]) + "\n" for k in sorted(found)).encode())
+                lines = [json.dumps(found[k], default=np.generic.item) + "\n" for k in sorted(found)]
+                atomic_write(path, "".join(lines).encode())
             if progress is not None:
                 progress(sum(k < len(networks) for k in found), len(networks))
     return np.array([found[i]["error"] for i in range(len(networks))])

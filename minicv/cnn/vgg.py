@@ -18,7 +18,7 @@ from ..nn import (
     ReLU,
     Sequential,
 )
-from ..nn.check import choice
+from ..nn.check import choice, integers
 
 WIDTHS = (64, 128, 256, 512, 512)
 VARIANTS = {                    # table 1, columns A, B, D, E: convolutions in each of the five blocks
@@ -32,10 +32,10 @@ class VGG(Module):
 
     Parameters
     ----------
-    depths : tuple of ints
+    depths : five ints
         Convolutions in each block.
     num_classes : int, default 1000
-    widths : tuple of ints, default (64, 128, 256, 512, 512)
+    widths : five ints, default (64, 128, 256, 512, 512)
         Channels of each block.
     batch_norm : bool, default False
     hidden : int, default 4096
@@ -47,6 +47,7 @@ class VGG(Module):
     def __init__(self, depths, *, num_classes=1000, widths=WIDTHS, batch_norm=False, hidden=4096, dropout=0.5,
                  rng=None):
         rng, C, layers = np.random.default_rng(rng), 3, []
+        depths, widths = integers("VGG", "depths", depths, 5), integers("VGG", "widths", widths, 5)
         for depth, O in zip(depths, widths, strict=True):
             for _ in range(depth):
                 layers.append(Conv2d(C, O, 3, padding=1, rng=rng))

@@ -69,7 +69,7 @@ class Spec(NamedTuple):
     k: int              # widening factor
 
 
-VARIANTS = {f"wrn_{depth}_{k}": Spec(depth, k)                        # table 4 and table 1 of the paper
+VARIANTS = {f"wrn_{depth}_{k}": Spec(depth, k)                        # table 4; the first two are smaller
             for depth, k in ((10, 2), (16, 1), (16, 8), (22, 8), (28, 10), (40, 4))}
 
 

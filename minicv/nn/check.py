@@ -28,6 +28,13 @@ def pair(where, name, value, *, low=1):
     return tuple(integer(where, name, v, low=low) for v in value)
 
 
+def integers(where, name, values, count):
+    """`values` as a tuple of `count` integers >= 1."""
+    if not isinstance(values, (tuple, list)) or len(values) != count:
+        raise ArgError(f"{where}: {name} is {values!r}, expected {count} integers")
+    return tuple(integer(where, name, v) for v in values)
+
+
 def number(where, name, value, *, low=-math.inf, high=math.inf, open_low=False):
     """`value` as a finite float in [low, high], or in (low, high] with `open_low`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not math.isfinite(value):

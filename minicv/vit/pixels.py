@@ -50,7 +50,7 @@ def pixel_transformer(size, dim, depth, heads, *, batch=1, limit=LIMIT, **option
     """
     H, W = pair("pixel_transformer", "size", size)
     need = attention_bytes(1 + H * W, heads=heads, layers=depth, batch=batch)
-    if need > limit:
+    if not need <= limit:
         raise LimitError(f"pixel_transformer: size is {H}, {W}, expected fewer pixels: {1 + H * W} tokens have {need} "
                          f"bytes of attention weights, the limit is {limit}; use patches")
     return ViT(1, dim, depth, heads, image_size=(H, W), **options)

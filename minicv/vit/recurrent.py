@@ -7,8 +7,10 @@ Without attention c_t is missing: all that the writer knows of the source is the
 (Sutskever et al., NIPS 2014; Cho et al., EMNLP 2014). With attention c_t is an average of the h_j whose weights depend
 on s_{t-1} (Bahdanau et al., ICLR 2015, eq. 3-7; `AdditiveAttention`).
 
-Departures: both may read in both directions or from the end only; the output is one linear map instead of a maxout
-layer, and the LSTM's second state starts from its own map of the reader's. Batches are padded with `PAD`; what is
+Departures: both may read in both directions or from the end only; s_0 is made of the last states of both directions,
+where Bahdanau et al. take that of the backward one; the next token comes from s_t and c_t by one linear map instead of
+a maxout layer that also sees s_{t-1} and the token before; the LSTM's second state starts from its own map of the
+reader's. Batches are padded with `PAD`; what is
 padded changes nothing.
 """
 
@@ -42,6 +44,7 @@ class RecurrentReader(Module):
 
     def __init__(self, num_tokens, hidden, *, cell="gru", both=True, rng=None):
         rng = np.random.default_rng(rng)
+        choice("RecurrentReader", "cell", cell, tuple(CELLS))
         self.embed = Embedding(num_tokens, hidden, rng=rng)
         self.back = CELLS[cell](hidden, hidden, rng=rng)
         self.ahead = CELLS[cell](hidden, hidden, rng=rng) if both else None
@@ -88,7 +91,7 @@ class RecurrentTranslator(Module):
     Raises
     ------
     ShapeError
-        When called, for a source of length 0 or not (N, S).
+        When called, for a source of length 0 or not (N, S), or tokens that are not (N, T) with T >= 1.
     ArgError
         When called, for a source that is all padding, or a token that is not in [0, num_tokens).
     """
@@ -116,6 +119,9 @@ class RecurrentTranslator(Module):
     def with_weights(self, source, tokens):
         """As calling it, but returns Attention(logits, weights (N, T, S)); weights are None without attention."""
         memory, state = self.read(source)
+        if np.ndim(tokens) != 2 or np.shape(tokens)[0] != np.shape(source)[0] or not np.shape(tokens)[1]:
+            raise ShapeError(f"RecurrentTranslator: tokens has shape {np.shape(tokens)}, expected "
+                             f"({np.shape(source)[0]}, T) with at least one token")
         steps = []
         for word in self.embed(tokens).transpose(1, 0, 2):
             features, state, weights = self.step(word, state, memory)

@@ -45,7 +45,8 @@ SEQ2SEQ = {             # Vaswani et al., table 3; and small ones for sequences 
 
 
 class Memory(NamedTuple):
-    """What the decoder knows of the source: `tokens` (N, S, D) and the `mask` (N, 1, S) of those that count."""
+    """What the decoder knows of the source: `tokens` (N, S, D), and the `mask` (N, 1, S) of those that count, or None
+    where all do."""
 
     tokens: object
     mask: object
@@ -120,6 +121,7 @@ class Transformer(Module):
                  positions="sinusoidal", max_len=512, pre_norm=False, activation="relu", dropout=0.0,
                  pad=0, sos=1, eos=2, rng=None):
         rng, self.vocabulary = np.random.default_rng(rng), integer("Transformer", "vocabulary", vocabulary)
+        integer("Transformer", "dim", dim)
         self.pad, self.sos, self.eos = _special(self.vocabulary, pad=pad, sos=sos, eos=eos)
         self.target_embed = Embedding(vocabulary, dim, std=dim ** -0.5, rng=rng)
         self.source_embed = (self.target_embed if source_vocabulary is None else

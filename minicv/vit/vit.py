@@ -17,7 +17,7 @@ from ..autograd.engine import expand
 from ..autograd.shape import concat
 from ..errors import ShapeError
 from ..nn import Dropout, DropPath, LayerNorm, Linear, Module, Parameter, init
-from ..nn.check import choice, divisible, integer, pair
+from ..nn.check import choice, divisible, integer, number, pair
 from .patch import PatchEmbedding
 from .position import interpolate_positions
 
@@ -160,6 +160,7 @@ class ViT(Module):
                  in_channels=3, positions="learned", interpolate=False, dropout=0.0, drop_path=0.0, rng=None):
         rng, self.image_size = np.random.default_rng(rng), pair("ViT", "image_size", image_size)
         depth = integer("ViT", "depth", depth)
+        drop_path = number("ViT", "drop_path", drop_path, low=0, high=1)
         self.interpolate = bool(interpolate)
         patches = PatchEmbedding(patch_size, dim, in_channels=in_channels, rng=rng)
         for size, patch in zip(self.image_size, patches.patch_size, strict=True):

@@ -65,12 +65,13 @@ def test_the_formula_counts_what_the_network_does(settings):
         assert macs(stages, **settings) == size(lambda s=stages: AnyNet(s, **options).eval(), (1, 3, side, side))[1]
 
 
-def test_widths_are_log_uniform():
-    """A third of the widths in units of 8 lies in each of [1, 5), [5, 25), [25, 128] to five standard deviations."""
-    w = np.array([s.width // 8 for stages in population("B", 400, Limits(groups=(1,)), rng=4) for s in stages])
-    shares = [np.mean((a <= w) & (w < b)) for a, b in ((1, 5), (5, 25), (25, 129))]
-    expected = [math.log(b / a) / math.log(129) for a, b in ((1, 5), (5, 25), (25, 129))]
-    np.testing.assert_allclose(shares, expected, atol=5 * math.sqrt(0.25 / w.size))
+def test_widths_and_depths_are_log_uniform():
+    """Shares of ranges, widths in units of 8, to five standard deviations."""
+    stages = [s for stages in population("B", 400, Limits(groups=(1,)), rng=4) for s in stages]
+    for values, cuts in (([s.width // 8 for s in stages], (1, 5, 25, 129)), ([s.depth for s in stages], (1, 3, 7, 17))):
+        shares = np.histogram(values, cuts)[0] / len(values)
+        np.testing.assert_allclose(shares, np.diff(np.log(cuts)) / math.log(cuts[-1]),
+                                   atol=5 * math.sqrt(0.25 / len(values)))
 
 
 def test_a_longer_list_begins_with_the_shorter_one():
@@ -85,6 +86,8 @@ def test_a_longer_list_begins_with_the_shorter_one():
     (lambda: sample("A", Limits(stages=0)), "sample: stages is 0"),
     (lambda: sample("A", Limits(width=4)), "sample: width is 4"),
     (lambda: sample("A", Limits(ratios=())), "at least one ratio"),
+    (lambda: sample("A", side=0), "macs: side is 0"),
+    (lambda: sample("A", stem_stride=-1), "macs: stem_stride is -1"),
 ])
 def test_impossible_samples_are_refused(make, words):
     with pytest.raises(ArgError, match=words):
@@ -129,6 +132,8 @@ def test_the_bootstrap_finds_the_property_of_good_networks():
     low, median, high = bootstrap_best(depth, errors, times=2000, rng=0)
     assert low <= 20 <= high and high - low < 10 and abs(median - 20) <= 3
     assert bootstrap_best([7], [0.5], share=1, times=5, rng=0) == (7, 7, 7)
+    one_of_101 = bootstrap_best(np.arange(101), np.linspace(0, 1, 101), share=0.01, times=20_000, level=0.9, rng=2)
+    np.testing.assert_allclose(one_of_101, (5, 50, 95), atol=2)
     assert bootstrap_best(depth, errors, times=50, rng=1) == bootstrap_best(depth, errors, times=50, rng=1)
 
 
@@ -194,6 +199,12 @@ def test_a_survey_scores_every_network_with_its_number(networks, tmp_path):
     results = read_results(tmp_path / "results.jsonl")
     assert [results[i]["stages"] for i in range(5)] == networks
     np.testing.assert_array_equal(survey(networks, error_of), found)                            # without a file
+
+
+def test_stages_of_numpy_integers_are_stored_as_numbers(tmp_path):
+    stages = [Stage(*np.array([1, 16, 8, 1]))]
+    survey([stages], lambda stages, i: 0.5, tmp_path / "a")
+    survey([[Stage(1, 16, 8, 1)]], lambda stages, i: pytest.fail("was computed again"), tmp_path / "a")
 
 
 def test_what_is_in_the_file_is_not_computed_again(networks, tmp_path):

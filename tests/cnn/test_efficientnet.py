@@ -88,6 +88,11 @@ def test_a_block_is_left_out_for_single_images_in_training_only():
 # Network ----------------------------------------------------------------------------------------------------------
 
 
+def test_dropout_grows_evenly_from_b0_to_b7():
+    """Section 5.2: linearly from 0.2 to 0.5; the table rounds to tenths."""
+    assert [spec.dropout for spec in VARIANTS.values()] == [round(0.2 + 0.3 * i / 7, 1) for i in range(8)]
+
+
 def test_the_table_of_b0_is_that_of_the_paper():
     """Table 1, without its first and last rows: channels and repetitions, and the grids that follow."""
     assert [(row.channels, row.blocks) for row in B0] == [

@@ -79,11 +79,34 @@ class Net(nn.Module):
     (lambda net, x: net.n(y := net.a(x), residual=y), 2),                  # normalised, and added
     (lambda net, x: net.n(x, residual=net.a(x), activation="relu"), 2),    # only added
     (lambda net, x: net.n(x=net.a(x)), 2),                                 # out of sight of the hooks
+    (lambda net, x: net.n(net.a(x)) + net.a.weight.sum(), 2),              # something else reads the filters
 ])
 def test_only_what_belongs_together_is_folded(function, left):
     net, x = fill(Net(function)), Tensor(image((2, 3, 6, 5)))
     folded = fold_batch_norm(net, (1, 3, 6, 5))
     assert len(norms(folded)) == left
+    np.testing.assert_allclose(folded(x).data, net(x).data, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("pack", [lambda y, z: (z, y), lambda y, z: {"map": [y], "result": z}])
+def test_a_result_of_the_model_is_not_folded(pack):
+    net, x = fill(Net(lambda net, x: pack(y := net.a(x), net.n(y)))), Tensor(image((2, 3, 6, 5)))
+    folded = fold_batch_norm(net, (1, 3, 6, 5))
+    assert len(norms(folded)) == 2
+    for got, wanted in zip(flat(folded(x)), flat(net(x)), strict=True):
+        np.testing.assert_allclose(got.data, wanted.data, rtol=1e-12)
+
+
+def flat(result):
+    return [result["map"][0], result["result"]] if isinstance(result, dict) else result
+
+
+def test_convolutions_with_the_same_filters_are_not_folded():
+    net = Net(lambda net, x: net.m(net.b(net.n(net.a(x)))))
+    net.b = nn.Conv2d(3, 3, 3, padding=1, rng=1)
+    net, x = fill(net), Tensor(image((2, 3, 6, 5)))
+    net.b.weight = net.a.weight
+    folded = fold_batch_norm(net, (1, 3, 6, 5))
     np.testing.assert_allclose(folded(x).data, net(x).data, rtol=1e-12, atol=1e-13)
 
 

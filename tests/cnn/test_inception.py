@@ -125,6 +125,10 @@ def test_one_step_lowers_the_joint_loss_and_reaches_every_parameter():
     assert auxiliary_loss(net(x), t).item() < loss.item()
 
 
+def test_heads_drop_seven_tenths():
+    assert AuxiliaryHead(4, 2, rng=0).dropout.p == 0.7
+
+
 def test_the_head_of_the_paper_needs_its_grid_and_the_other_adapts():
     head = AuxiliaryHead(8, 4, norm=None, rng=0)
     assert head(Tensor(image((2, 8, 14, 14), np.float32))).shape == (2, 4)
@@ -206,6 +210,13 @@ def test_the_published_residual_network_has_the_published_scales():
     (lambda: ResidualMixed(32, BLOCK_B, scale=0, rng=0), "ResidualMixed: scale is 0"),
     (lambda: ResidualMixed(32, BLOCK_B, scale=-0.1, rng=0), "ResidualMixed: scale is -0.1"),
     (lambda: auxiliary_loss(Tensor(np.zeros((1, 2))), np.zeros(1, int), weight=-1), "auxiliary_loss: weight is -1"),
+    (lambda: InceptionV4((1, 1)), r"InceptionV4: depths is \(1, 1\), expected 3 integers"),
+    (lambda: InceptionResNetV2((1, 1, 1), scales=(0.1, 0.2)), "InceptionResNetV2: scales is .*, expected three"),
+    (lambda: ResidualMixed(32, BLOCK_B, width=0, rng=0), "Mixed: width is 0"),
+    (lambda: cnn.build("googlenet", rows={}), "InceptionV1: rows has nothing"),
+    (lambda: cnn.build("googlenet", rows={"4a": FEW["4a"], "3a": FEW["3a"]}), "InceptionV1: rows has 4a, 3a"),
+    (lambda: cnn.build("googlenet", rows={"3a": FEW["3a"], "5a": FEW["4a"]}), "InceptionV1: rows has 3a, 5a"),
+    (lambda: cnn.build("googlenet", rows={"3a": FEW["3a"]}, aux=True), "rows has 3a, expected 4a or 4d among them"),
 ])
 def test_impossible_networks_are_refused(make, words):
     with pytest.raises(ArgError, match=words):

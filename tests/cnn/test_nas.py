@@ -6,9 +6,9 @@ architectures of a small table; impossible spaces, tokens and rewards are refuse
 import numpy as np
 import pytest
 
-from minicv.autograd import grad, no_grad
+from minicv.autograd import Tensor, grad, no_grad
 from minicv.cnn.nas import Controller, SearchSpace, cost_reward, draw, policy_loss, search
-from minicv.errors import ArgError
+from minicv.errors import ArgError, ShapeError
 from minicv.functional import exp
 from minicv.nn import init
 from minicv.optim import SGD, Adam
@@ -188,6 +188,12 @@ def test_a_reward_that_is_no_finite_number_changes_nothing(controller, bad):
 def test_impossible_searches_are_refused(controller, options, words):
     with pytest.raises(ArgError, match=f"search: {words}"):
         search(controller, lambda a: pytest.fail("was called"), SGD(controller.parameters(), lr=1.0), **options)
+
+
+@pytest.mark.parametrize("rewards", [np.ones((3, 1)), 1.0, [1.0, 2.0]])
+def test_each_architecture_has_one_reward(rewards):
+    with pytest.raises(ShapeError, match="policy_loss: rewards has shape"):
+        policy_loss(Tensor(np.zeros(3)), rewards)
 
 
 def test_cost_lowers_the_reward_as_in_the_paper():

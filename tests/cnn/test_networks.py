@@ -275,6 +275,17 @@ def test_vgg_gives_each_block_before_its_pool():
     np.testing.assert_array_equal(net.features[30](net.pyramid(x)["c5"]).data, net.features(x).data)
 
 
+@pytest.mark.parametrize("width, last", [(0.5, 1280), (1.0, 1280), (1.4, 1792)])
+def test_the_last_channels_of_mobilenet_v2_only_grow(width, last):
+    net = MobileNetV2(width=width, rows=((1, 8, 1, 1),), num_classes=2, rng=0)
+    assert net.features[2][0].out_channels == net.classifier[1].in_features == last
+
+
+def test_norms_of_mobilenet_v3_are_those_of_the_published_networks():
+    found = [m for m in MobileNetV3(SMALL[:2], 8, num_classes=2, rng=0).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert found and all((m.eps, m.momentum) == (1e-3, 0.01) for m in found)
+
+
 @pytest.mark.parametrize("channels, rounded", [(1, 8), (11.2, 16), (12, 16), (16, 16), (19.9, 24), (28, 32), (45, 48)])
 def test_channels_are_rounded_to_multiples_of_8_and_lose_at_most_a_tenth(channels, rounded):
     assert cnn.squeeze.round_channels(channels) == rounded and rounded >= 0.9 * channels
@@ -302,6 +313,16 @@ def test_channels_are_rounded_to_multiples_of_8_and_lose_at_most_a_tenth(channel
     (lambda: cnn.build("mobilenet_v2", width=0), "width is 0"),
     (lambda: cnn.build("mobilenet_v1", width=-1), "width is -1"),
     (lambda: cnn.build("mobilenet_v3_small", width=float("nan")), "width is nan"),
+    (lambda: cnn.alexnet.AlexNet((4, 4, 4)), "AlexNet: channels is"),
+    (lambda: cnn.vgg.VGG((1, 1, 1, 1)), "VGG: depths is"),
+    (lambda: cnn.build("vgg11", widths=(8, 8)), "VGG: widths is"),
+    (lambda: cnn.resnet_cifar.CifarBlock(8, 4), "out_channels is 4, expected at least in_channels = 8"),
+    (lambda: cnn.mobilenet.InvertedResidual(8, 8, t=1.5), "t is 1.5"),
+    (lambda: cnn.mobilenet.MobileNetV1(stages=()), "number of stages is 0"),
+    (lambda: cnn.mobilenet_v3.MobileNetV3(SMALL, 1.5), "hidden is 1.5"),
+    (lambda: cnn.efficientnet.MBConv(8, 8, size=4), "conv: size is 4, expected an odd number"),
+    (lambda: cnn.efficientnet.EfficientNet(rows=()), "number of rows is 0"),
+    (lambda: cnn.squeeze.round_channels(12, 0), "multiple is 0"),
 ])
 def test_impossible_networks_are_refused(make, words):
     with pytest.raises(ArgError, match=words):

@@ -68,6 +68,12 @@ def test_no_slope_makes_equal_widths():
     assert widths(5, 24, 0, 2.5).tolist() == [24] * 5
 
 
+def test_widths_are_multiples_of_the_one_asked_for():
+    assert not (widths(12, 16, 9.0, 1.9, multiple=16) % 16).any()
+    with pytest.raises(ArgError, match="regnet.widths: multiple is 0"):
+        widths(4, 24, 1.0, 2.0, multiple=0)
+
+
 @pytest.mark.parametrize("options, words", [
     ((0, 24, 1.0, 2.0), "d is 0"), ((4, 20, 1.0, 2.0), "w0 is 20, expected a multiple of 8"),
     ((4, 24, -0.1, 2.0), "wa is -0.1"), ((4, 24, 1.0, 1.0), "wm is 1.0"), ((4, 24, 1.0, 0.5), "wm is 0.5"),

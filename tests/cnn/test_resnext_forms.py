@@ -101,6 +101,10 @@ def test_slips_are_refused():
         SummedBranches(16, 0, 4)
     with pytest.raises(ArgError, match="groups"):
         JoinedBranches(16, 2.5, 4)
+    with pytest.raises(ArgError, match="block_weights: width is 0"):
+        block_weights(256, 32, 0)
+    with pytest.raises(ArgError, match="block_weights: groups is 1.5"):
+        block_weights(256, 1.5, 4)
     with pytest.raises(ArgError, match="shape of x"):
         from_bottleneck(SummedBranches, Bottleneck(8, 4, groups=2, group_width=32, rng=0))
 

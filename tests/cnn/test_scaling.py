@@ -157,6 +157,9 @@ def test_the_depths_and_widths_of_efficientnet_come_out():
     (lambda: candidates(target=0), "candidates: target is 0"),
     (lambda: exponent([1, 1], [2, 3]), "exponent: factors is .*, expected at least two different"),
     (lambda: exponent([1, 2], [0, 3]), "exponent: factors, costs are"),
+    (lambda: exponent([1, 2], [1, math.inf]), "exponent: factors, costs are"),
+    (lambda: scale_network((1, 2), (8,), Scale()), "scale_network: depths, widths are"),
+    (lambda: scale_network((1,), (8,), Scale(), multiple=1.5), "multiple is 1.5"),
     (lambda: exponent([1, 2], [1, 2, 3]), "exponent: factors, costs are"),
 ])
 def test_impossible_scales_are_refused(make, words):

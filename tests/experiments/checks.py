@@ -3,6 +3,8 @@
 import matplotlib
 import numpy as np
 
+from minicv.experiments import run
+
 
 def runs_at_smoke_and_draws(experiment, out):
     """Finite metrics, figures that draw, exact targets met at that size too, the same metrics in a second run."""
@@ -25,3 +27,13 @@ def reaches_its_targets(experiment, seed):
     report = experiment("fast", rng=seed)
     missed = [str(t) for t in experiment.targets if not t.passed(report.metrics)]
     assert not missed, report.metrics
+
+
+def repeats(report, id):
+    """A seed is a run: the metrics of `report`, of preset `smoke` and seed 0, once more."""
+    assert report.metrics == run(id, "smoke", seed=0).report.metrics
+
+
+def holds_what_is_exact(report):
+    """Targets without learning are met at any size."""
+    assert not [target for target in report.targets if target.tag != "T" and not target.passed(report.metrics)]

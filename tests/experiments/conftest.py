@@ -1,10 +1,11 @@
 """A small course of its own: toy experiments in a temporary package, with its own index and results."""
 
+import functools
 import sys
 
 import pytest
 
-from minicv.experiments import catalog, index, results
+from minicv.experiments import catalog, index, results, run
 from minicv.experiments.experiment import REGISTRY
 
 TOYS = '''
@@ -84,6 +85,16 @@ def taste(preset, rng, out, progress):
 '''
 
 
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """``smoke(id)``: report of an experiment at preset `smoke` and seed 0, and its folder; each one runs once."""
+    @functools.cache
+    def of(id):
+        out = tmp_path_factory.mktemp(id)
+        return run(id, "smoke", seed=0, out=out).report.check(), out
+    return of
+
+
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
     """The temporary project's root, which is also the current folder."""
@@ -96,6 +107,7 @@ def toys(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delenv("COLUMNS", raising=False)        # tables as wide as they are
     monkeypatch.setattr(catalog, "ROOT", tmp_path)
     monkeypatch.setattr(catalog, "PATH", tmp_path / "index.json")
     monkeypatch.setattr(results, "PATH", tmp_path / "docs" / "results.jsonl")

@@ -11,6 +11,8 @@ import pytest
 from minicv.experiments import catalog, run
 from minicv.experiments.ch1 import _errata, _paths, adamw, adaptive, momentum
 
+from .checks import repeats
+
 pytestmark = pytest.mark.ch1
 EXACT = ["sgd", "newton-1d", "newton", "momentum", "nesterov", "nesterov-fused", "adagrad", "rmsprop", "adam",
          "adam-l2", "adamw", "landscapes", "tour-optimizers"]
@@ -37,15 +39,8 @@ def test_exact_experiments_reach_their_targets_and_draw(id):
 
 
 @pytest.mark.parametrize("id", TRAINED)
-def test_trained_experiments_run_every_line_at_smoke(id):
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    report = run(id, "smoke", seed=0).report.check()
-    for draw in report.figures.values():
-        draw()
-        plt.close("all")
-    assert report.metrics == run(id, "smoke", seed=0).report.metrics               # same seed, same run
+def test_trained_experiments_repeat(id, smoke):
+    repeats(smoke(id)[0], id)
 
 
 @pytest.mark.slow
@@ -61,8 +56,8 @@ def test_both_methods_learn_the_shapes():
     assert min(metrics.values()) > 0.5                                             # ten classes
 
 
-def test_tables_of_the_experiments_agree_with_the_targets():
-    report = run("tour-optimizers", "smoke").report
+def test_tables_of_the_experiments_agree_with_the_targets(smoke):
+    report, _ = smoke("tour-optimizers")
     (rows,) = report.tables.values()
     assert {row["method"]: row["steps"] for row in rows} == {"SGD": 227, "Nesterov": 75, "momentum": 46, "Adam": 305}
 

@@ -14,15 +14,17 @@ from minicv.experiments.ch3 import _errata, _tiny
 from minicv.experiments.experiment import REGISTRY
 from minicv.vit import patchify
 
-from .checks import reaches_its_targets, runs_at_smoke_and_draws
+from .checks import holds_what_is_exact, reaches_its_targets, repeats
 
 pytestmark = pytest.mark.ch3
 IDS = ["pixel-transformer", "patch-embedding", "vit", "vit-analysis", "vit-data-scaling"]
 
 
 @pytest.mark.parametrize("id", IDS)
-def test_every_experiment_runs_at_smoke_and_draws(id, tmp_path):
-    runs_at_smoke_and_draws(REGISTRY[id], tmp_path)
+def test_what_is_exact_holds_at_smoke_and_a_seed_is_a_run(id, smoke):
+    report, _ = smoke(id)
+    holds_what_is_exact(report)
+    repeats(report, id)
 
 
 @pytest.mark.slow

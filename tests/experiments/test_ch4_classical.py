@@ -11,7 +11,7 @@ import minicv.experiments.ch4.viola_jones  # noqa: F401
 from minicv.experiments.ch4 import _errata
 from minicv.experiments.experiment import REGISTRY
 
-from .checks import reaches_its_targets, runs_at_smoke_and_draws
+from .checks import holds_what_is_exact, reaches_its_targets, repeats
 
 pytestmark = pytest.mark.ch4
 TRAINED = ["haar-features", "attentional-cascade", "viola-jones"]
@@ -19,12 +19,15 @@ UNTRAINED = ["integral-image", "superpixels", "selective-search"]
 
 
 @pytest.mark.parametrize("id", TRAINED + UNTRAINED)
-def test_every_experiment_runs_at_smoke_and_draws(id, tmp_path):
-    runs_at_smoke_and_draws(REGISTRY[id], tmp_path)
+def test_what_is_exact_holds_at_smoke_and_a_seed_is_a_run(id, smoke):
+    report, _ = smoke(id)
+    holds_what_is_exact(report)
+    repeats(report, id)
 
 
-def test_the_hierarchy_can_be_played():
-    (make,) = REGISTRY["selective-search"]("smoke", rng=0).players.values()
+def test_the_hierarchy_can_be_played(smoke):
+    report, _ = smoke("selective-search")
+    (make,) = report.players.values()
     assert make().labels[-1].endswith("1 regions")
 
 

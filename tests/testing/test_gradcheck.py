@@ -168,6 +168,19 @@ def test_inputs_that_cannot_be_checked_are_refused(inputs, error):
         gradcheck(lambda x: x * 1.0, inputs)
 
 
+def test_each_order_may_have_its_tolerance():
+    """A rule that is wrong by 1e-6 passes at 1e-5 and fails at 1e-7; at 1e-16 rounding fails, in order 2 as well."""
+    @op
+    def wrong(x):
+        return x ** 3
+    wrong.vjp(lambda g, y, x: g * 3 * x * x * (1 + 1e-6))
+    x = np.array([0.7, -1.2])
+    assert gradcheck(wrong, [x], rtol=(1e-5, 1e-5)).passed
+    for rtol, order in (((1e-7, 1e-5), 1), (1e-7, 1), ((1e-5, 1e-16), 2)):
+        with pytest.raises(GradientError, match=f"order {order}"):
+            gradcheck(wrong, [x], rtol=rtol, atol=0)
+
+
 def test_order_below_one_is_refused():
     with pytest.raises(ArgError, match="order is 0"):
         gradcheck(exp, [np.ones(2)], order=0)

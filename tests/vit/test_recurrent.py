@@ -37,6 +37,37 @@ def test_padding_changes_nothing(settings):
             np.testing.assert_allclose(weights.data[i].sum(axis=-1), 1)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_reading_and_writing_follow_the_equations(cell):
+    model = RecurrentTranslator(7, 4, cell=cell, rng=0).astype(np.float64)
+    source, tokens = np.array([[3, 5, 4]]), np.array([[SOS, 6]])
+    logits, weights = model.with_weights(source, tokens)
+    x, back, ahead = model.reader.embed(source), {}, {}
+    for cell, states, order in ((model.reader.back, back, (2, 1, 0)), (model.reader.ahead, ahead, (0, 1, 2))):
+        state = (np.zeros((1, 4)),) * cell.states
+        for j in order:
+            states[j] = state = cell.advance(x[:, j], state)
+    h = np.stack([side_by_side(ahead[j][0], back[j][0]) for j in range(3)], axis=1)
+    s = [np.tanh(linear(bridge, side_by_side(a, b)))
+         for a, b, bridge in zip(ahead[2], back[0], model.bridges, strict=True)]
+    W, U, v = (part.weight.data for part in (model.attention.query, model.attention.key, model.attention.score))
+    for t in range(2):
+        e = np.exp(np.tanh((s[0] @ W.T)[:, None] + h @ U.T) @ v[0])
+        a = e / e.sum()
+        context = (a[:, :, None] * h).sum(axis=1)
+        s = [part.data for part in model.writer.advance(side_by_side(model.embed.weight[tokens[:, t]], context), s)]
+        np.testing.assert_allclose(weights.data[:, t], a, rtol=1e-12)
+        np.testing.assert_allclose(logits.data[:, t], linear(model.out, side_by_side(s[0], context)), rtol=1e-11)
+
+
+def side_by_side(a, b):
+    return np.concatenate([getattr(a, "data", a), getattr(b, "data", b)], axis=1)
+
+
+def linear(layer, x):
+    return x @ layer.weight.data.T + layer.bias.data
+
+
 @each_kind
 def test_one_pass_equals_step_after_step(settings):
     model, sample = translator(**settings), SeqToy("copy", 1, min_len=5)[0]
@@ -85,6 +116,9 @@ def test_empty_sources_and_unknown_tokens_are_refused(settings):
         model(np.array([[3, 4], [PAD, PAD]]), np.array([[SOS], [SOS]]))
     with pytest.raises(ValueError, match="15"):
         model(np.array([[3, 15]]), start)
+    for tokens in (np.zeros((1, 0), int), np.array([[SOS], [SOS]]), np.array([SOS])):
+        with pytest.raises(ShapeError, match="tokens has shape"):
+            model(np.array([[3, 4]]), tokens)
     with pytest.raises(ArgError, match="max_len is 0"):
         model.translate(np.array([[3]]), 0)
 

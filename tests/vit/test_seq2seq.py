@@ -90,6 +90,21 @@ def test_a_cache_changes_nothing(pre_norm, chunks):
     np.testing.assert_allclose(np.concatenate(found, axis=1), decoder(x, memory).data, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("stack", [vit.Encoder, vit.Decoder])
+def test_all_norms_of_a_stack_have_its_eps(stack):
+    norms = [m for m in stack(1, 8, 2, pre_norm=True, eps=1e-3, rng=0).modules() if isinstance(m, nn.LayerNorm)]
+    assert len(norms) == (3 if stack is vit.Encoder else 4) and all(m.eps == 1e-3 for m in norms)
+
+
+def test_dropout_acts_on_the_sum_of_embedding_and_position():
+    """With all of it dropped no token and no place makes a difference."""
+    net = model().train()
+    net.dropout.p = 1.0
+    logits = net(np.array([[3, 4, 5]]), np.array([[1, 6, 7]])).data
+    np.testing.assert_allclose(logits, np.broadcast_to(logits[:, :1], logits.shape), rtol=1e-12)
+    np.testing.assert_allclose(net(np.array([[5, 3, 8]]), np.array([[1, 2, 4]])).data, logits, rtol=1e-12)
+
+
 def test_no_token_sees_a_later_one():
     net = model()
     changed = TARGET[:, :-1].copy()
@@ -194,17 +209,17 @@ def test_learned_tables_stretch_on_request():
     np.testing.assert_allclose(found, np.tile([1, 2], (9, 1)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("normalize", [False, True])
-def test_positions_of_a_grid_are_those_of_the_formula(normalize):
+@pytest.mark.parametrize("normalize, temperature", [(False, 10000), (True, 10000), (True, 20)])
+def test_positions_of_a_grid_are_those_of_the_formula(normalize, temperature):
     """With loops; rows and columns count from 1 among the valid places."""
     valid = np.ones((2, 3, 4), bool)
     valid[1, 2:], valid[1, :, 3:] = False, False
-    found = vit.sinusoidal_2d(valid, 8, normalize=normalize)
+    found = vit.sinusoidal_2d(valid, 8, normalize=normalize, temperature=temperature)
     for n, c, i, j in np.ndindex(found.shape):
         if not valid[n, i, j]:
             continue
         place, total = ((i + 1, [3, 2][n]) if c < 4 else (j + 1, [4, 3][n]))
-        angle = (place * 2 * np.pi / (total + 1e-6) if normalize else place) / 10000 ** (c % 4 // 2 * 2 / 4)
+        angle = (place * 2 * np.pi / (total + 1e-6) if normalize else place) / temperature ** (c % 4 // 2 * 2 / 4)
         np.testing.assert_allclose(found[n, c, i, j], np.cos(angle) if c % 2 else np.sin(angle), atol=1e-12)
 
 
@@ -233,6 +248,7 @@ def test_malformed_targets_are_refused(target, words):
     (lambda m: vit.Transformer(2, 8, 1, 2), ArgError, "eos is 2"),
     (lambda m: vit.Transformer(9, 8, 1, 2, eos=1), ArgError, "three different"),
     (lambda m: vit.Transformer(9, 8, 0, 2), ArgError, "depth is 0"),
+    (lambda m: vit.Transformer(9, 0, 1, 2), ArgError, "Transformer: dim is 0"),
     (lambda m: vit.Decoder(0, 8, 2), ArgError, "depth is 0"),
     (lambda m: vit.build_seq2seq("huge", 9), ArgError, "name is 'huge'"),
     (lambda m: vit.sinusoidal_2d(np.ones((1, 2, 2), bool), 6), ArgError, "multiple of 4"),

@@ -128,6 +128,12 @@ def test_attention_is_multi_head_attention_with_its_projections_joined():
     np.testing.assert_allclose(a(x).data, b(x).data, rtol=1e-12, atol=1e-14)
 
 
+def test_dropout_reaches_every_part_but_the_weights_of_attention():
+    net = small(dropout=0.3)
+    assert {(name.split(".")[-1], m.p) for name, m in net.named_modules() if type(m) is nn.Dropout} == {
+        ("pos_drop", 0.3), ("attn_drop", 0.0), ("proj_drop", 0.3), ("drop1", 0.3), ("drop2", 0.3)}
+
+
 def test_stochastic_depth_grows_with_the_block():
     net = small(drop_path=0.3)
     assert [block.drop_path1.p for block in net.blocks] == [0, 0.3]
@@ -144,6 +150,7 @@ def test_stochastic_depth_grows_with_the_block():
     (lambda: vit.ViT(4, 16, 0, 2, image_size=16), "depth is 0"),
     (lambda: small(num_classes=-1), "num_classes is -1"),
     (lambda: small(dropout=1.5), "p is 1.5"),
+    (lambda: vit.ViT(4, 16, 1, 2, image_size=16, drop_path=-1), "ViT: drop_path is -1"),
 ])
 def test_impossible_networks_are_refused(make, words):
     with pytest.raises((ArgError, ShapeError), match=words):
