@@ -110,6 +110,24 @@ def tv_regnet(**rule):
     return lambda lib: lib.tv.regnet.RegNet(lib.tv.regnet.BlockParams.from_init_params(**rule), num_classes=10)
 
 
+def with_head(lib, model, *sizes):
+    """A torchvision network with linear layers of other sizes, dropout before all but the last."""
+    layers = [(lib.torch.nn.Linear(a, b), lib.torch.nn.ReLU()) for a, b in zip(sizes, sizes[1:], strict=False)]
+    model.classifier = lib.torch.nn.Sequential(*HEADS[type(model).__name__](lib.torch.nn.Dropout, layers))
+    return model
+
+
+HEADS = {                       # the order of layers that gives the names of parameters
+    "AlexNet": lambda Dropout, layers: [Dropout(), *layers[0], Dropout(), *layers[1], layers[2][0]],
+    "VGG": lambda Dropout, layers: [*layers[0], Dropout(), *layers[1], Dropout(), layers[2][0]]}
+
+
+def tv_vgg(lib):
+    """The shape of VGG-11 with few channels."""
+    channels = [4, "M", 8, "M", 8, 8, "M", 8, 8, "M", 8, 8, "M"]
+    return with_head(lib, lib.tv.vgg.VGG(lib.tv.vgg.make_layers(channels)), 8 * 49, 16, 16, 10)
+
+
 def timm_inception_v4(lib):
     """`InceptionV4((1, 1, 1))`: the published network without the repetitions."""
     model = lib.timm.create_model("inception_v4", num_classes=10)
@@ -125,6 +143,10 @@ def timm_inception_resnet(lib):
 
 
 SMALL = {
+    "alexnet_small_head": Pair(lambda: cnn.build("alexnet", num_classes=10, hidden=16),
+                               lambda lib: with_head(lib, lib.tv.alexnet(), 36 * 256, 16, 16, 10), (2, 3, 64, 80)),
+    "vgg11_thin": Pair(lambda: cnn.build("vgg11", num_classes=10, widths=(4, 8, 8, 8, 8), hidden=16), tv_vgg,
+                       (2, 3, 64, 48)),
     "googlenet": Pair(lambda: cnn.build("googlenet", num_classes=10), tv_googlenet(), (2, 3, 64, 48)),
     "inception_v1": Pair(lambda: cnn.build("inception_v1", num_classes=10), tv_googlenet(paper=True), (2, 3, 48, 64)),
     "inception_v4_111": Pair(lambda: InceptionV4((1, 1, 1), num_classes=10), timm_inception_v4, (2, 3, 75, 80)),

@@ -32,7 +32,6 @@ if __name__ == "__main__":
     from minicv.experiments import catalog
     catalog.PATH = pathlib.Path(__file__).with_name("index.json")
     from minicv.__main__ import main
-from minicv.cnn import design_space
     sys.exit(main(sys.argv[1:]))
 """
 SURVEY = ("run", "design-space", "--set", "spaces=regnet")

@@ -19,16 +19,6 @@ def tv_vit(**options):
     return make
 
 
-SMALL = {
-    "timm": Pair(lambda: vit.ViT(8, 48, 2, 3, image_size=(32, 24), num_classes=10),
-                 timm_vit("vit_tiny_patch16_224", patch_size=8, embed_dim=48, depth=2, num_heads=3, num_classes=10,
-                          img_size=(32, 24)), (2, 3, 32, 24)),
-    "torchvision": Pair(lambda: vit.ViT(8, 48, 2, 3, image_size=32, num_classes=10, hidden=80),
-                        tv_vit(image_size=32, patch_size=8, num_layers=2, num_heads=3, hidden_dim=48, mlp_dim=80,
-                               num_classes=10), (2, 3, 32, 32), "torchvision_vit"),
-}
-
-
 class Core(nn.Module):
     """Encoder and decoder on embedded tokens: x (N, 2, T, E), source and target -> (N, T, E)."""
 
@@ -52,9 +42,19 @@ def torch_core(row, lib):
     return model
 
 
-def core(name):
-    row = vit.SEQ2SEQ[name]
+def core(row):
     return Pair(lambda: Core(row), partial(torch_core, row), (1, 2, 32, row.dim))
+
+
+SMALL = {
+    "timm": Pair(lambda: vit.ViT(8, 48, 2, 3, image_size=(32, 24), num_classes=10),
+                 timm_vit("vit_tiny_patch16_224", patch_size=8, embed_dim=48, depth=2, num_heads=3, num_classes=10,
+                          img_size=(32, 24)), (2, 3, 32, 24)),
+    "torchvision": Pair(lambda: vit.ViT(8, 48, 2, 3, image_size=32, num_classes=10, hidden=80),
+                        tv_vit(image_size=32, patch_size=8, num_layers=2, num_heads=3, hidden_dim=48, mlp_dim=80,
+                               num_classes=10), (2, 3, 32, 32), "torchvision_vit"),
+    "transformer": core(vit.SEQ2SEQ["base"]._replace(dim=16, depth=2, heads=2, hidden=24)),
+}
 
 
 def huge(name, theirs):
@@ -76,5 +76,5 @@ FULL = {
                      lambda lib: lib.tv.vit_b_32(weights=None, num_classes=10), (1, 3, 224, 224), "torchvision_vit"),
     "vit_l_16": huge("vit_l_16", "vit_large_patch16_224"), "vit_l_32": huge("vit_l_32", "vit_large_patch32_224"),
     "vit_h_14": huge("vit_h_14", "vit_huge_patch14_224"),
-    "transformer_base": core("base"), "transformer_big": core("big"),
+    "transformer_base": core(vit.SEQ2SEQ["base"]), "transformer_big": core(vit.SEQ2SEQ["big"]),
 }
