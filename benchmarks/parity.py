@@ -2,7 +2,7 @@
 
     python -m benchmarks.parity                  all networks, from small to large
     python -m benchmarks.parity --only resnet    names that contain the word
-    python -m benchmarks.parity --resume         only those without a row
+    python -m benchmarks.parity --resume         only those without a sound row
     python -m benchmarks.parity --cifar resnet.py --wide wideresnet.py      with the two public files for CIFAR
 
 Needs PyTorch, torchvision and timm; the networks for CIFAR need two files of public repositories, which
@@ -58,7 +58,7 @@ def row(lib, name, pair):
 def differences(lib, pair, dtype, limit):
     """[logits, gradients]; in float32 of the best image: a pixel at a kink of a ReLU may fall on either side."""
     found = []
-    for number in range(cnn_pairs.IMAGES if dtype == "float32" else 1):
+    for number in range(cnn_pairs.TRIES if dtype == "float32" else 1):
         found.append([float(d) for d in cnn_pairs.differences(lib, pair, np.dtype(dtype).type, number)])
         gc.collect()
         if max(found[-1]) < limit:
@@ -99,7 +99,7 @@ def main(arguments=None):
     """Measure, and write both files after every row."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="part of a name")
-    parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that are there and not red")
     for kind in ("cifar", "wide"):
         parser.add_argument(f"--{kind}", metavar="FILE", help="public implementation of these networks")
     options = parser.parse_args(arguments)
@@ -108,7 +108,8 @@ def main(arguments=None):
     packages = [minicv, *(sys.modules[name] for name in ("torch", "torchvision", "timm"))]
     versions = [f"{m.__name__} {m.__version__}" for m in packages]
     todo = [(n, p) for pairs in PAIRS.values() for n, p in pairs.items()
-            if options.only in n and not (options.resume and n in rows) and (n not in CIFAR or lib.cifar and lib.wide)]
+            if options.only in n and not (options.resume and n in rows and not red(rows[n]))
+            and (n not in CIFAR or lib.cifar and lib.wide)]
     todo.sort(key=lambda item: size(item[1].ours)[0])
     for name, pair in todo:
         with minicv.precision("high"):
