@@ -257,6 +257,9 @@ FULL = {
     "legacy_seresnet50": timm("legacy_seresnet50", "seresnet50", names="legacy_senet", stride_in="1x1",
                               ceil_pool=True),
 }
+HEAVY = ("resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "vgg13", "vgg19", "regnet_x_16gf",
+         "regnet_x_32gf", "regnet_y_16gf", "regnet_y_32gf", "regnet_y_128gf", "efficientnet_b6_torchvision",
+         "efficientnet_b7_torchvision", "seresnet152", "senet154")             # from 54 million parameters on: slow
 
 
 def run(model, x):
