@@ -2,11 +2,12 @@
 
 A suite is a class in `bench_*.py` with asv's shape: `params`, `param_names`, `setup`, `time_*` methods. Each
 is called until 0.2 s have passed, at least five times, after one call to warm up; the median is printed as a
-JSON line with versions and thread counts. Times depend on the machine: compare lines of one run, never with a
-number from elsewhere.
+JSON line with versions and thread counts. `track_*` methods return a number of their own, such as a ratio.
+Times depend on the machine: compare lines of one run, never with a number from elsewhere.
 """
 
 import argparse
+import functools
 import importlib.util
 import itertools
 import json
@@ -19,6 +20,7 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUDGET, REPEATS = 0.2, 5
+KINDS = ("time_", "track_")
 
 
 def suites():
@@ -28,7 +30,7 @@ def suites():
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         for name, value in vars(module).items():
-            if isinstance(value, type) and any(n.startswith("time_") for n in vars(value)):
+            if isinstance(value, type) and any(n.startswith(KINDS) for n in vars(value)):
                 yield f"{path.stem}.{name}", value
 
 
@@ -46,7 +48,7 @@ def measure(call):
 def rows(pattern):
     """One dict per suite, method and parameter combination."""
     for name, suite in suites():
-        for method in [n for n in vars(suite) if n.startswith("time_")]:
+        for method in [n for n in vars(suite) if n.startswith(KINDS)]:
             for values in itertools.product(*getattr(suite, "params", [])):
                 settings = dict(zip(getattr(suite, "param_names", []), values, strict=True))
                 label = f"{name}.{method}" + "".join(f" {k}={v}" for k, v in settings.items())
@@ -54,8 +56,10 @@ def rows(pattern):
                     one = suite()
                     if hasattr(one, "setup"):
                         one.setup(*values)
-                    seconds, n = measure(lambda one=one, method=method, values=values: getattr(one, method)(*values))
-                    yield {"name": label, "seconds": seconds, "n": n}
+                    call = functools.partial(getattr(one, method), *values)
+                    found = dict(zip(("seconds", "n"), measure(call), strict=True)) if method.startswith("time_") else (
+                        {"value": call()})
+                    yield {"name": label} | found
 
 
 def main():

@@ -42,6 +42,7 @@ from minicv.experiments import asked_preset
 from minicv.experiments.ch2.resnext import grouped_conv, resnext, resnext_block
 from minicv.experiments.ch2.squeeze import se_module, senet
 from minicv.nn import Conv2d, cost
+from minicv.plot import module_svg
 
 # %% [markdown]
 # ## Derive
@@ -228,12 +229,25 @@ assert report.metrics["weights_ratio"] == report.metrics["macs_ratio"] == 32
 # %% [markdown]
 # ### Three pictures, one function
 #
-# **Figures (ResNeXt block, its equivalent forms; differences of their results).** The gray line is the shortcut. The
-# differences are rounding errors.
+# **Figures (ResNeXt block, its equivalent forms).** Drawn from the modules, with two branches of 40 channels: (a) sums the
+# results of the branches; (b) joins them before a single 1x1 convolution; (c) is one branch of 80 channels whose 3x3
+# convolution has two groups. The line at the side is the shortcut.
+
+# %%
+module_svg(SummedBranches(256, 2, 40, rng=0), (1, 256, 14, 14), depth=2)
+
+# %%
+module_svg(JoinedBranches(256, 2, 40, rng=0), (1, 256, 14, 14), depth=2)
+
+# %%
+module_svg(Bottleneck(256, 64, groups=2, group_width=40, rng=0), (1, 256, 14, 14))
+
+# %% [markdown]
+# **Figures (differences of their results; widths).** The differences are rounding errors.
 
 # %%
 report = resnext_block(asked_preset()).check()
-for draw in report.figures.values():
+for draw in list(report.figures.values())[1:]:
     draw().set_dpi(58)
     plt.show()
 print({name: f"{value:.1e}" for name, value in report.metrics.items() if name.endswith("differs")})
@@ -270,7 +284,13 @@ assert report.metrics["permutation_changes"] < 1e-12
 # %% [markdown]
 # ### A gate that has learned something
 #
-# **Figure 2.5 (SE-ResNet module)**, and a toy. One of two channels has the stripes that matter, the other stripes of its
+# **Figure 2.5 (SE-ResNet module).** The gate stands before the sum: what it closes is missing from F(x), not from x.
+
+# %%
+module_svg(SEBasicBlock(64, 64, rng=0), (1, 64, 56, 56), depth=2)
+
+# %% [markdown]
+# **A toy.** One of two channels has the stripes that matter, the other stripes of its
 # own; only its brightness gives it away. Their sum alone cannot be right more often than three times in four. The
 # gate, trained with the classifier, closes the distracting channel.
 #
@@ -282,7 +302,7 @@ assert report.metrics["permutation_changes"] < 1e-12
 
 # %%
 report = senet(asked_preset()).check()
-for draw in report.figures.values():
+for draw in list(report.figures.values())[1:]:
     draw().set_dpi(58)
     plt.show()
 m = report.metrics

@@ -33,6 +33,7 @@ from minicv.experiments import asked_preset
 from minicv.experiments.ch2.mobile import inverted, mobilenet_v2, residual, separable
 from minicv.experiments.ch2.wide import wide_resnet
 from minicv.nn import BatchNorm2d, Conv2d, Sequential, cost, init
+from minicv.plot import module_svg
 
 # %% [markdown]
 # ## Derive
@@ -190,12 +191,17 @@ assert asked_preset() == "smoke" or 0.95 < m["student_over_bound"] < 1.1
 # %% [markdown]
 # ### A spiral through a ReLU
 #
-# **Figures (inverted residual; spirals).** Points on a spiral are embedded in $d$ dimensions, rectified, and mapped
-# back by least squares.
+# **Figure (inverted residual).** Narrow at both ends, wide between them, and no activation after the last convolution.
+
+# %%
+module_svg(InvertedResidual(24, 24, t=6, rng=0), (1, 24, 56, 56), depth=3)
+
+# %% [markdown]
+# **Figure (spirals).** Points on a spiral are embedded in $d$ dimensions, rectified, and mapped back by least squares.
 
 # %%
 report = inverted(asked_preset()).check()
-for draw in report.figures.values():
+for draw in list(report.figures.values())[1:]:
     draw().set_dpi(58)
     plt.show()
 for row in report.tables.popitem()[1]:
@@ -223,13 +229,19 @@ assert report.metrics["rows_off"] == 0 and sum(row["parameters"] for row in rows
 #
 # ### Wide or deep
 #
-# **Figures (wide block; cost against k).** The experiment also measures one training step of three networks with 95 to 101
+# **Figure (wide block).** Norm and ReLU come first; nothing follows the sum.
+
+# %%
+module_svg(WideBlock(160, 160, dropout=0.3, rng=0).train(), (1, 160, 32, 32))
+
+# %% [markdown]
+# **Figure (cost against k).** The experiment also measures one training step of three networks with 95 to 101
 # million multiply-adds, of 10, 16 and 46 layers (`minicv run wide-resnet` prints the table). *Wide is faster than deep*
 # at equal work: a few large products keep a processor busy, many small ones wait for each other.
 
 # %%
 report = wide_resnet(asked_preset()).check()
-for draw in report.figures.values():
+for draw in list(report.figures.values())[1:]:
     draw().set_dpi(58)
     plt.show()
 published, _ = report.tables.values()

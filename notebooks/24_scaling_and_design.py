@@ -40,6 +40,7 @@ from minicv.experiments.ch2.scaling import all_dimensions, single_dimension
 from minicv.functional import exp
 from minicv.nn import cost
 from minicv.optim import Adam
+from minicv.plot import module_svg
 
 # %% [markdown]
 # ## Derive
@@ -250,12 +251,23 @@ print(f"mean reward {m['mean_reward_before']:.3f} -> {m['mean_reward_after']:.3f
 # %% [markdown]
 # ### EfficientNet
 #
-# **Figures (B0; the family; accuracy against multiply-adds).** Depthwise convolutions with gates beat plain residual blocks
+# **Figures (B0, and its first block with an expansion).** Drawn from the modules. Depths, widths and sizes of maps are those
+# of its table; the numbers are parameters and multiply-adds of each stage.
+
+# %%
+b0 = cnn.build("efficientnet_b0", rng=0)
+module_svg(b0, (1, 3, 224, 224))
+
+# %%
+module_svg(b0.blocks[1][0], (1, 16, 112, 112), depth=2)
+
+# %% [markdown]
+# **Figures (the family; accuracy against multiply-adds).** Depthwise convolutions with gates beat plain residual blocks
 # of equal cost on our shapes, as they did on ImageNet.
 
 # %%
 report = efficient(asked_preset()).check()
-show(report, 0, 1, 2)
+show(report, 1, 2)
 for row in report.tables["Small networks"]:
     print("{:13s}{:6.2f} M   accuracy {:.3f}".format(*row.values()))
 assert report.metrics["parameters_b7"] == 66_347_960 and report.metrics["count_off_network"] == 0
@@ -264,12 +276,17 @@ assert report.metrics["parameters_b7"] == 66_347_960 and report.metrics["count_o
 # ### Spaces
 #
 # **Figure 2.9 (distributions of errors).** Networks of equal cost, drawn from the free space A and from E, where widths and
-# depths rise. The survey of 500 networks is one command, which may be killed and started again:
+# depths rise. The survey of 500 RegNets is one command, which may be killed at any moment and given again:
 #
-#     minicv run design-space --preset full --out sweep --resume --executor processes
+#     minicv run design-space --preset full --set spaces=regnet --out sweep --resume --executor processes
 #
-# The same with `--executor dask` or, under `mpiexec -n 9 python -m mpi4py.futures -m minicv run ...`, with `--executor mpi`:
-# the rows are equal to the last bit. `--set spaces=A,B,C,D,E` compares all five, `--set spaces=regnet` draws RegNets.
+# Without `--set spaces=regnet` it draws 500 networks of A and 500 of E; `--set spaces=A,B,C,D,E` compares all five. The same
+# on a cluster: with `--executor dask` (`DASK_SCHEDULER_ADDRESS` names it), or on the ranks of an MPI job,
+#
+#     mpiexec -n 9 python -m mpi4py.futures -m minicv run design-space ... --executor mpi
+#
+# The rows in `sweep/full-regnet.jsonl` are equal to the last bit on all of them, also when the run is begun on one and
+# finished on another.
 
 # %%
 report = spaces_of_networks(asked_preset()).check()
@@ -291,13 +308,19 @@ print(f"AnyNet: 10^{report.metrics['log10_of_all_networks']:.1f} networks")
 # %% [markdown]
 # ### RegNet
 #
-# **Figures (stem, body, head; from a line to stages; accuracy against learning rate).** *A fair comparison needs a tuned
+# **Figure (stem, body, head).** RegNetX-200MF from its modules; equal blocks of a stage are one box.
+
+# %%
+module_svg(cnn.build("regnet_x_200mf", rng=0), (1, 3, 224, 224), depth=2)
+
+# %% [markdown]
+# **Figures (from a line to stages; accuracy against learning rate).** *A fair comparison needs a tuned
 # learning rate for each side.* RegNet's paper retrained EfficientNet with RegNet's own settings. The last figure gives two
 # tiny networks the same three rates: how far apart they are, and at times which is ahead, depends on the rate.
 
 # %%
 report = from_a_line(asked_preset()).check()
-show(report, 0, 1, 2)
+show(report, 1, 2)
 for row in report.tables["Accuracy after the same short training"]:
     print(row)
 assert report.metrics["parameters_x_200mf"] == 2_684_792 and report.metrics["published_stages_missed"] == 0

@@ -293,14 +293,15 @@ print(f"right answers: one head {report.metrics['one_head_accuracy']:.2f}, two {
 # %% [markdown]
 # ### Embeddings and norms
 #
-# **Figures (gradient of an embedding; training and inference; figure 3.4, axes of the norms).** Only rows that occur get
+# **Figures (an embedding; its gradient; training and inference; figure 3.4, axes of the norms).** Only rows that occur get
 # a gradient. Batch norm with two vectors turns every number into $\pm 1$ in training and does something else in inference;
 # layer norm does the same in both. Four norms are one formula over different axes.
 
 # %%
 for experiment in (embedding, layer_norm, norm_axes):
     report = experiment(asked_preset()).check()
-    show(list(report.figures.values())[-1])
+    for draw in report.figures.values():
+        show(draw)
 
 # %% [markdown]
 # ### Only attention mixes tokens

@@ -51,7 +51,8 @@ from minicv.train.progress import silent
 #
 # A decoder layer has three parts: masked attention to its own tokens, attention to the encoder's output, the FFN.
 #
-# **Figures: the transformer; 3.5, encoder layers; 3.7, decoder layers, with the cross-attention of figure 3.6.**
+# **Figures: the transformer; 3.5, encoder layers; 3.7, decoder layers, with the cross-attention of figure 3.6.** Drawn from
+# the modules: a box knows its output, its parameters and its multiply-adds.
 
 # %%
 for draw_figure in (overview, encoder_diagram, decoder_diagram):

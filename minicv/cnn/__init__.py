@@ -7,6 +7,7 @@ from ..nn.check import choice
 from . import (
     alexnet,
     anynet,
+    backbone,
     design_space,
     efficientnet,
     inception,
@@ -26,6 +27,7 @@ from . import (
     vgg,
     wide_resnet,
 )
+from .backbone import dilate, pyramid
 from .finetune import freeze_batch_norm, train_only
 from .fold import fold_batch_norm
 
@@ -33,7 +35,8 @@ FAMILIES = (alexnet, vgg, inception, inception_v4, inception_resnet, resnet, res
             mobilenet, mobilenet_v3, efficientnet, regnet)
 VARIANTS = {name: family for family in FAMILIES for name in family.VARIANTS}
 
-__all__ = ["VARIANTS", "build", "fold_batch_norm", "freeze_batch_norm", "train_only", "alexnet", "anynet",
+__all__ = ["VARIANTS", "build", "dilate", "fold_batch_norm", "freeze_batch_norm", "pyramid", "train_only", "alexnet",
+           "anynet", "backbone",
            "design_space", "efficientnet", "inception", "inception_resnet", "inception_v4", "mobilenet",
            "mobilenet_v3", "nas", "regnet", "resnet", "resnet_cifar", "resnext_forms", "scaling", "senet", "squeeze",
            "survey", "vgg", "wide_resnet"]

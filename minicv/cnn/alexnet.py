@@ -43,6 +43,19 @@ class AlexNet(Module):
             Dropout(dropout, rng=rng), Linear(36 * e, hidden, rng=rng), ReLU(),
             Dropout(dropout, rng=rng), Linear(hidden, hidden, rng=rng), ReLU(), Linear(hidden, num_classes, rng=rng))
 
+    def pyramid(self, x):
+        """x (N, 3, H, W) -> {"c2": (N, C, H / 4, W / 4), "c3": ..., "c4": ...}: each part before its pool.
+
+        "c4" is the map called conv5 (224 pixels make 55, 27 and 13). NB: `features` is the chain of layers, as in
+        torchvision; it ends with the third pool.
+        """
+        maps = {}
+        for layer in self.features:
+            if isinstance(layer, MaxPool2d):
+                maps[f"c{len(maps) + 2}"] = x
+            x = layer(x)
+        return maps
+
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.avgpool(self.features(x))))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd.shape import pad
 from ..errors import ArgError
-from ..nn import BatchNorm2d, GlobalAvgPool2d, Linear, Module, Sequential
+from ..nn import BatchNorm2d, GlobalAvgPool2d, Linear, MaxPool2d, Module, Sequential
 from ..nn.check import choice, integer
 from .resnet import conv
 
@@ -36,12 +36,12 @@ class CifarBlock(Module):
         self.bn1 = BatchNorm2d(out_channels)
         self.conv2 = conv(out_channels, out_channels, 3, rng=rng)
         self.bn2 = BatchNorm2d(out_channels)
-        self.stride, self.extra, self.plain = stride, out_channels - in_channels, bool(plain)
+        self.sample = MaxPool2d(1, stride=stride) if stride > 1 else None
+        self.extra, self.plain = out_channels - in_channels, bool(plain)
 
     def shortcut(self, x):
         """Option A: every `stride`-th pixel, new channels zero."""
-        if self.stride > 1:
-            x = x[:, :, ::self.stride, ::self.stride]
+        x = x if self.sample is None else self.sample(x)                     # a pool of single pixels
         before = self.extra // 2
         return pad(x, widths=((0, 0), (before, self.extra - before), (0, 0), (0, 0))) if self.extra else x
 
@@ -89,11 +89,16 @@ class CifarResNet(Module):
         self.avgpool = GlobalAvgPool2d()
         self.linear = Linear(C, num_classes, rng=rng)
 
+    def features(self, x):
+        """x (N, 3, H, W) -> {"c1": (N, C, H, W), "c2": (N, 2 C, H / 2, W / 2), "c3": (N, 4 C, H / 4, W / 4)}."""
+        maps, y = {}, self.bn1(self.conv1(x), activation="relu")
+        for name, stage in zip(("c1", "c2", "c3"), (self.layer1, self.layer2, self.layer3), strict=True):
+            maps[name] = y = stage(y)
+        return maps
+
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""
-        y = self.bn1(self.conv1(x), activation="relu")
-        y = self.layer3(self.layer2(self.layer1(y)))
-        return self.linear(self.avgpool(y))
+        return self.linear(self.avgpool(self.features(x)["c3"]))
 
 
 VARIANTS = {f"resnet{depth}_cifar": depth for depth in (20, 32, 44, 56, 110)}           # table 6

@@ -105,10 +105,19 @@ class WideResNet(Module):
         self.avgpool = GlobalAvgPool2d()
         self.fc = Linear(C, num_classes, rng=rng)
 
+    def features(self, x):
+        """x (N, 3, H, W) -> {"c1": (N, 16 k, H, W), ..., "c3": (N, 64 k, H / 4, W / 4)}; the last after norm and relu.
+
+        The others are sums, which nothing follows.
+        """
+        maps, y = {}, self.conv1(x)
+        for name, stage in zip(("c1", "c2", "c3"), (self.block1, self.block2, self.block3), strict=True):
+            maps[name] = y = stage(y)
+        return maps | {"c3": self.bn1(y, activation="relu")}
+
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""
-        y = self.block3(self.block2(self.block1(self.conv1(x))))
-        return self.fc(self.avgpool(self.bn1(y, activation="relu")))
+        return self.fc(self.avgpool(self.features(x)["c3"]))
 
 
 def build(name, *, num_classes=10, rng=None, **options):

@@ -17,6 +17,7 @@ from ..data import read_image
 from ..errors import ArgError, CheckpointError, DataFormatError, DivergenceError, LimitError
 from ..files.limits import MAX_PIXELS, read_limited
 from ..nn import BatchNorm2d, Linear
+from ..nn.init import Blank
 from . import commands, terminal
 from .usage import UsageError, choose
 
@@ -109,12 +110,16 @@ def network(name, path):
     """
     state = weights.read(path)
     options = {"aux": any(key.startswith("aux1.") for key in state)} if name in cnn.inception.VARIANTS else {}
-    net = BUILDERS[name](name, rng=0, **options)
+    net = BUILDERS[name](name, rng=Blank(), **options)
     names = fitting_names(net, state)
     more = _published(name, names) | _classes(net, weights.MAPS.get(names, dict)(state))
     if more:
-        net = BUILDERS[name](name, rng=0, **options, **more)
-    weights.load(net, path, names=names)
+        del net                                         # its memory goes first
+        net = BUILDERS[name](name, rng=Blank(), **options, **more)
+    try:
+        weights.load_arrays(net, state, names=names)
+    except CheckpointError as e:
+        raise CheckpointError(f"predict: --weights is {str(path)!r}: {e}") from None
     return net.eval(), names
 
 

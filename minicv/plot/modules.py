@@ -140,8 +140,20 @@ def _plot_box(ax, box, points):
         boxstyle=f"round,pad=0,rounding_size={_rounding(box)}",
         facecolor=to_rgba(COLORS.get(box.kind, "black"), _opacity(box))))
     for x, y, words, weight in _text(box):
-        ax.text(x, y, words, ha="center", va="baseline", fontsize=SIZE * points, family="monospace",
-                weight=weight)
+        ax.add_patch(_letters(x, y, words, weight))
+
+
+def _letters(x, y, words, weight):
+    """Text as outlines that scale with the boxes; letters of whole dots would be too wide in small figures."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    path = TextPath((0, 0), words, size=SIZE, prop=FontProperties(family="DejaVu Sans Mono", weight=weight))
+    middle = path.get_extents()
+    place = Affine2D().translate(-(middle.x0 + middle.x1) / 2, 0).scale(1, -1).translate(x, y)
+    return PathPatch(place.transform_path(path), facecolor="black", linewidth=0, snap=False, label=words)
 
 
 def _plot_line(ax, corners, points, *, arrow):
@@ -164,9 +176,10 @@ def _points_per_pixel(ax, width, height):
 
 
 def _text(box):
-    """(x, y of the base line, words, weight) of each line of a box; names are bold."""
+    """(x, y of the base line, words, weight) of each line of a box; names and signs are bold."""
     return [(box.x, box.y + LINE * (k + 1) - (1 if box.kind != "op" else 0), words,
-             "normal" if k or box.kind == "op" else "bold") for k, words in enumerate(box.lines)]
+             "bold" if not k and (box.kind != "op" or len(words) == 1) else "normal")
+            for k, words in enumerate(box.lines)]
 
 
 def _rounding(box):

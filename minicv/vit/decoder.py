@@ -14,9 +14,9 @@ import numpy as np
 
 from ..autograd.shape import concat
 from ..errors import ArgError, ShapeError
-from ..nn import Dropout, LayerNorm, Linear, Module, MultiHeadAttention
-from ..nn.check import choice, integer
-from .encoder import ACTIVATIONS
+from ..nn import LayerNorm, Module
+from ..nn.check import integer
+from .encoder import Layer
 
 
 class LayerCache:
@@ -32,69 +32,35 @@ class LayerCache:
         return self.past
 
 
-class DecoderLayer(Module):
-    """One layer: x (N, L, E), memory (N, S, E) -> (N, L, E).
+class DecoderLayer(Layer):
+    """One layer: x (N, L, E), memory (N, S, E) -> (N, L, E). Parameters as `Layer`."""
 
-    Parameters
-    ----------
-    embed_dim, num_heads : int
-    hidden : int, default 4 embed_dim
-        Units of the network that is applied to each token.
-    pre_norm : bool, default False
-    activation : "relu" or "gelu"
-    dropout : float, default 0
-        After each part, between the linear layers and on the attention weights.
-    eps : float, default 1e-5
-        Of the norms.
-    rng : numpy Generator, int or None
-    """
-
-    def __init__(self, embed_dim, num_heads, hidden=None, *, pre_norm=False, activation="relu", dropout=0.0,
-                 eps=1e-5, rng=None):
-        rng = np.random.default_rng(rng)
-        hidden = 4 * embed_dim if hidden is None else hidden
-        self.self_attn = MultiHeadAttention(embed_dim, num_heads, dropout=dropout, rng=rng)
-        self.multihead_attn = MultiHeadAttention(embed_dim, num_heads, dropout=dropout, rng=rng)
-        self.linear1 = Linear(embed_dim, hidden, rng=rng)
-        self.dropout = Dropout(dropout, rng=rng)
-        self.linear2 = Linear(hidden, embed_dim, rng=rng)
-        self.norm1, self.norm2, self.norm3 = (LayerNorm(embed_dim, eps=eps) for _ in range(3))
-        self.dropout1, self.dropout2, self.dropout3 = (Dropout(dropout, rng=rng) for _ in range(3))
-        self.pre_norm = bool(pre_norm)
-        self.activation = ACTIVATIONS[choice("DecoderLayer", "activation", activation, ACTIVATIONS)]
+    attentions = ("self_attn", "multihead_attn")
 
     def look_back(self, x, mask, causal, cache):
         """Attention of x to itself, and with a cache to the tokens before x."""
         if cache is None:
-            return self.dropout1(self.self_attn(x, mask=mask, causal=causal))
+            return self.self_attn(x, mask=mask, causal=causal)
         keys, values = cache.extend(*self.self_attn.keys_values(x))
         L, S = x.shape[1], keys.shape[2]
         mask = None if L == 1 else np.tri(L, S, S - L, dtype=bool)            # a single token may see all before it
-        return self.dropout1(self.self_attn.attend(x, keys, values, mask=mask))
+        return self.self_attn.attend(x, keys, values, mask=mask)
 
     def look_across(self, x, memory, mask, cache):
         """Attention of x to the memory."""
         if cache is None:
-            return self.dropout2(self.multihead_attn(x, memory, mask=mask))
+            return self.multihead_attn(x, memory, mask=mask)
         if cache.memory is None:
             cache.memory = self.multihead_attn.keys_values(memory)
-        return self.dropout2(self.multihead_attn.attend(x, *cache.memory, mask=mask))
-
-    def ffn(self, x):
-        """W2 f(W1 x + b1) + b2 of each token."""
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return self.multihead_attn.attend(x, *cache.memory, mask=mask)
 
     def forward(self, x, memory, *, mask=None, memory_mask=None, causal=True, cache=None):
         """x (N, L, E), memory (N, S, E) -> (N, L, E); see `Decoder.forward`."""
         _check_memory(x, memory)
         _check_cache(cache, mask, causal)
-        if self.pre_norm:
-            h = x + self.look_back(self.norm1(x), mask, causal, cache)
-            z = h + self.look_across(self.norm2(h), memory, memory_mask, cache)
-            return z + self.ffn(self.norm3(z))
-        h = self.norm1(x + self.look_back(x, mask, causal, cache))
-        z = self.norm2(h + self.look_across(h, memory, memory_mask, cache))
-        return self.norm3(z + self.ffn(z))
+        h = self.around(x, lambda x: self.look_back(x, mask, causal, cache), self.norm1, self.dropout1)
+        z = self.around(h, lambda h: self.look_across(h, memory, memory_mask, cache), self.norm2, self.dropout2)
+        return self.around(z, self.ffn, self.norm3, self.dropout3)
 
 
 class Decoder(Module):

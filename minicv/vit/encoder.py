@@ -16,8 +16,8 @@ from ..nn.check import choice, integer
 ACTIVATIONS = {"relu": relu, "gelu": gelu}
 
 
-class EncoderLayer(Module):
-    """One layer: x (N, L, E) -> (N, L, E).
+class Layer(Module):
+    """What layers of encoders and decoders share: attention parts and a network for each token, each with a way round.
 
     Parameters
     ----------
@@ -27,40 +27,48 @@ class EncoderLayer(Module):
     pre_norm : bool, default False
     activation : "relu" or "gelu"
     dropout : float, default 0
-        After both parts, between the linear layers and on the attention weights.
+        After each part, between the linear layers and on the attention weights.
     eps : float, default 1e-5
         Of the norms.
     rng : numpy Generator, int or None
     """
 
+    attentions = ("self_attn",)                 # names of the attention parts; norm and dropout k belong to part k
+
     def __init__(self, embed_dim, num_heads, hidden=None, *, pre_norm=False, activation="relu", dropout=0.0,
                  eps=1e-5, rng=None):
-        rng = np.random.default_rng(rng)
+        rng, parts = np.random.default_rng(rng), len(self.attentions) + 1
         hidden = 4 * embed_dim if hidden is None else hidden
-        self.self_attn = MultiHeadAttention(embed_dim, num_heads, dropout=dropout, rng=rng)
+        for name in self.attentions:
+            setattr(self, name, MultiHeadAttention(embed_dim, num_heads, dropout=dropout, rng=rng))
         self.linear1 = Linear(embed_dim, hidden, rng=rng)
         self.dropout = Dropout(dropout, rng=rng)
         self.linear2 = Linear(hidden, embed_dim, rng=rng)
-        self.norm1, self.norm2 = LayerNorm(embed_dim, eps=eps), LayerNorm(embed_dim, eps=eps)
-        self.dropout1, self.dropout2 = Dropout(dropout, rng=rng), Dropout(dropout, rng=rng)
+        for k in range(1, parts + 1):
+            setattr(self, f"norm{k}", LayerNorm(embed_dim, eps=eps))
+        for k in range(1, parts + 1):
+            setattr(self, f"dropout{k}", Dropout(dropout, rng=rng))
         self.pre_norm = bool(pre_norm)
-        self.activation = ACTIVATIONS[choice("EncoderLayer", "activation", activation, ACTIVATIONS)]
-
-    def attend(self, x, mask, causal):
-        """Attention of x to itself."""
-        return self.dropout1(self.self_attn(x, mask=mask, causal=causal))
+        self.activation = ACTIVATIONS[choice(type(self).__name__, "activation", activation, ACTIVATIONS)]
 
     def ffn(self, x):
         """W2 f(W1 x + b1) + b2 of each token."""
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+
+    def around(self, x, part, norm, dropout):
+        """x + part(norm(x)) with the norm before the part, else norm(x + part(x))."""
+        if self.pre_norm:
+            return x + dropout(part(norm(x)))
+        return norm(x + dropout(part(x)))
+
+
+class EncoderLayer(Layer):
+    """One layer: x (N, L, E) -> (N, L, E). Parameters as `Layer`."""
 
     def forward(self, x, *, mask=None, causal=False):
         """x (N, L, E) -> (N, L, E); `mask` and `causal` as in `nn.MultiHeadAttention`."""
-        if self.pre_norm:
-            h = x + self.attend(self.norm1(x), mask, causal)
-            return h + self.ffn(self.norm2(h))
-        h = self.norm1(x + self.attend(x, mask, causal))
-        return self.norm2(h + self.ffn(h))
+        h = self.around(x, lambda x: self.self_attn(x, mask=mask, causal=causal), self.norm1, self.dropout1)
+        return self.around(h, self.ffn, self.norm2, self.dropout2)
 
 
 class Encoder(Module):

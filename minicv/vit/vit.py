@@ -198,6 +198,16 @@ class ViT(Module):
             z = block(z)
         return self.norm(z)
 
+    def pyramid(self, x):
+        """x (N, C, H, W) -> {"c4": (N, D, H / 16, W / 16)}: the tokens of patches as the only map.
+
+        Its name is that of the level of the patch size, rounded: "c5" for patches of 32 pixels.
+        """
+        rows, columns = self.patch_embed.grid(x.shape[2:])
+        tokens = self.features(x)[:, 1:].swapaxes(1, 2)
+        level = round(np.log2(self.patch_embed.patch_size[0]))
+        return {f"c{level}": tokens.reshape(x.shape[0], -1, rows, columns)}
+
     def forward(self, x):
         """x (N, C, H, W) -> logits (N, num_classes)."""
         y = self.features(x)[:, 0]

@@ -4,8 +4,9 @@
 >>> weights.load(cnn.build("resnet50"), "resnet50.safetensors")            # doctest: +SKIP
 """
 
-from .load import load, read, save
+from .load import load, load_arrays, read, save
 from .names import MAPS, rename, without_prefix
 from .safetensors import parse_safetensors, safetensors_bytes
 
-__all__ = ["load", "save", "read", "MAPS", "rename", "without_prefix", "parse_safetensors", "safetensors_bytes"]
+__all__ = ["load", "load_arrays", "save", "read", "MAPS", "rename", "without_prefix", "parse_safetensors",
+           "safetensors_bytes"]

@@ -11,7 +11,7 @@ from ..files.npz import npz_bytes, parse_npz
 from .names import MAPS
 from .safetensors import parse_safetensors, safetensors_bytes
 
-__all__ = ["load", "read", "save"]
+__all__ = ["load", "load_arrays", "read", "save"]
 
 PARSERS = {".safetensors": parse_safetensors, ".npz": parse_npz}
 
@@ -62,12 +62,22 @@ def load(model, path, strict=True, *, names=None, limit=MAX_FILE):
     UnsafeFileError, DataMissingError, DataFormatError, LimitError, ArgError
         As `read`.
     """
-    translate = _name_map(names)
-    state = {name: _widened(array) for name, array in translate(read(path, limit=limit)).items()}
+    _name_map(names)
     try:
-        return model.load_state_dict(state, strict=strict)
+        return load_arrays(model, read(path, limit=limit), strict, names=names)
     except CheckpointError as e:
         raise CheckpointError(f"weights.load: path is {str(path)!r}: {e}") from None
+
+
+def load_arrays(model, arrays, strict=True, *, names=None):
+    """`load` for what `read` has read already: {name: array} in the place of a path.
+
+    Raises
+    ------
+    CheckpointError, ArgError
+    """
+    state = {name: _widened(array) for name, array in _name_map(names)(arrays).items()}
+    return model.load_state_dict(state, strict=strict)
 
 
 def save(model, path):

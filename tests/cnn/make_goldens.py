@@ -6,7 +6,6 @@ with PyTorch, torchvision and timm installed. CIFAR is `resnet.py` of github.com
 WIDE is `wideresnet.py` of github.com/xternalz/WideResNet-pytorch. Everything is computed in float64.
 """
 
-import importlib.util
 import json
 import pathlib
 import sys
@@ -19,14 +18,6 @@ from .hashed import fingerprint, hashed_weight, image
 from .references import IMAGES, PUBLIC, SMALL, exact, libraries, run_torch
 
 TESTS = pathlib.Path(__file__).parent.parent
-
-
-def module(path):
-    """The module in a file."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
 
 
 def ours_of(model, names):
@@ -49,8 +40,7 @@ def golden(lib, pair):
 
 
 def main(cifar, wide):
-    lib = libraries()
-    lib.cifar, lib.wide = module(cifar), module(wide)
+    lib = libraries(cifar, wide)
     for package, pairs in (("cnn", SMALL | PUBLIC), ("vit", TRANSFORMERS)):
         found = {name: golden(lib, pair) for name, pair in pairs.items()}
         atomic_write(TESTS / package / "goldens.json", (json.dumps(found, indent=1) + "\n").encode())

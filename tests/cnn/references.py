@@ -5,6 +5,8 @@ Each row: minicv's network, the reference, the input shape, and where names diff
 timm. `SMALL` networks have recorded results in `goldens.json` (see `make_goldens.py`).
 """
 
+import importlib.util
+import pathlib
 from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -12,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from minicv import cnn, nn
-from minicv.autograd import Tensor
+from minicv.autograd import Tensor, no_grad
+from minicv.cnn.anynet import AnyNet, Stage
 from minicv.cnn.efficientnet import EfficientNet
 from minicv.cnn.inception_resnet import InceptionResNetV2
 from minicv.cnn.inception_v4 import InceptionV4
@@ -22,9 +25,10 @@ from minicv.cnn.resnet import BasicBlock, Bottleneck, ResNet, Spec
 from minicv.cnn.senet import SEBottleneck, SENet, SENet154Block
 from minicv.weights import MAPS
 
-from .hashed import hashed, hashed_state, image
+from .hashed import hashed, hashed_weight, image
 
 IMAGES = 3                      # see test_goldens.py
+TRIES = 6                       # the same for large networks: millions of activations, some of them near 0
 
 
 class Pair(NamedTuple):
@@ -32,9 +36,12 @@ class Pair(NamedTuple):
     theirs: object              # libraries -> torch module
     shape: tuple
     names: str = ""             # of weights.MAPS
+    calm: str = ""              # end of the names of weights that are made a tenth, see `DEEP_GATES`
+    part: "Pair" = None         # for a huge network: the same with fewer layers, whose gradients are compared instead
 
 
-def libraries():
+def libraries(cifar=None, wide=None):
+    """The packages; with paths also the two public files of `PUBLIC`, see `make_goldens.py`."""
     import timm
     import timm.models.efficientnet
     import timm.models.resnet
@@ -43,7 +50,16 @@ def libraries():
     import torchvision.models
     import torchvision.models.regnet
     import torchvision.models.resnet
-    return SimpleNamespace(torch=torch, tv=torchvision.models, timm=timm)
+    return SimpleNamespace(torch=torch, tv=torchvision.models, timm=timm, cifar=cifar and module(cifar),
+                           wide=wide and module(wide))
+
+
+def module(path):
+    """The module in a file."""
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
 
 
 def tv_resnet(block, depths, **options):
@@ -83,8 +99,35 @@ def paper_form(nn, model):
     return model
 
 
+REGNET_Y_128GF = [Stage(d, w, 264) for d, w in ((2, 528), (1, 1056), (1, 2904))]      # of 2, 7, 17 and 1 block
+
+
+def tv_stages(stages):
+    """torchvision's RegNetY of given stages."""
+    return lambda lib: lib.tv.regnet.RegNet(lib.tv.regnet.BlockParams(
+        *zip(*((s.depth, s.width, s.group_width, s.ratio, 2) for s in stages), strict=True), 0.25), num_classes=10)
+
+
 def tv_regnet(**rule):
     return lambda lib: lib.tv.regnet.RegNet(lib.tv.regnet.BlockParams.from_init_params(**rule), num_classes=10)
+
+
+def with_head(lib, model, *sizes):
+    """A torchvision network with linear layers of other sizes, dropout before all but the last."""
+    layers = [(lib.torch.nn.Linear(a, b), lib.torch.nn.ReLU()) for a, b in zip(sizes, sizes[1:], strict=False)]
+    model.classifier = lib.torch.nn.Sequential(*HEADS[type(model).__name__](lib.torch.nn.Dropout, layers))
+    return model
+
+
+HEADS = {                       # the order of layers that gives the names of parameters
+    "AlexNet": lambda Dropout, layers: [Dropout(), *layers[0], Dropout(), *layers[1], layers[2][0]],
+    "VGG": lambda Dropout, layers: [*layers[0], Dropout(), *layers[1], Dropout(), layers[2][0]]}
+
+
+def tv_vgg(lib):
+    """The shape of VGG-11 with few channels."""
+    channels = [4, "M", 8, "M", 8, 8, "M", 8, 8, "M", 8, 8, "M"]
+    return with_head(lib, lib.tv.vgg.VGG(lib.tv.vgg.make_layers(channels)), 8 * 49, 16, 16, 10)
 
 
 def timm_inception_v4(lib):
@@ -102,6 +145,10 @@ def timm_inception_resnet(lib):
 
 
 SMALL = {
+    "alexnet_small_head": Pair(lambda: cnn.build("alexnet", num_classes=10, hidden=16),
+                               lambda lib: with_head(lib, lib.tv.alexnet(), 36 * 256, 16, 16, 10), (2, 3, 64, 80)),
+    "vgg11_thin": Pair(lambda: cnn.build("vgg11", num_classes=10, widths=(4, 8, 8, 8, 8), hidden=16), tv_vgg,
+                       (2, 3, 64, 48)),
     "googlenet": Pair(lambda: cnn.build("googlenet", num_classes=10), tv_googlenet(), (2, 3, 64, 48)),
     "inception_v1": Pair(lambda: cnn.build("inception_v1", num_classes=10), tv_googlenet(paper=True), (2, 3, 48, 64)),
     "inception_v4_111": Pair(lambda: InceptionV4((1, 1, 1), num_classes=10), timm_inception_v4, (2, 3, 75, 80)),
@@ -140,11 +187,23 @@ SMALL = {
         lambda lib: lib.tv.mobilenet_v3_small(weights=None, num_classes=10, width_mult=0.5), (2, 3, 64, 64)),
 }
 
+
+
+def cifar(depth):
+    return Pair(lambda: cnn.build(f"resnet{depth}_cifar"), lambda lib: getattr(lib.cifar, f"resnet{depth}")(),
+                (2, 3, 32, 32))
+
+
+def wide(depth, k, images=1):
+    return Pair(lambda: cnn.build(f"wrn_{depth}_{k}"), lambda lib: lib.wide.WideResNet(depth, 10, k),
+                (images, 3, 32, 32))
+
+
 PUBLIC = {                      # references that are single files of public repositories, see make_goldens.py
-    "resnet20_cifar": Pair(lambda: cnn.build("resnet20_cifar"), lambda lib: lib.cifar.resnet20(), (2, 3, 32, 32)),
-    "wrn_16_1": Pair(lambda: cnn.build("wrn_16_1"), lambda lib: lib.wide.WideResNet(16, 10, 1), (2, 3, 32, 32)),
-    "wrn_10_2": Pair(lambda: cnn.build("wrn_10_2"), lambda lib: lib.wide.WideResNet(10, 10, 2), (2, 3, 32, 32)),
-}
+    "resnet20_cifar": cifar(20), "wrn_16_1": wide(16, 1, 2), "wrn_10_2": wide(10, 2, 2)}
+PUBLIC_FULL = {
+    **{f"resnet{depth}_cifar": cifar(depth) for depth in (32, 44, 56, 110)},
+    **{f"wrn_{depth}_{k}": wide(depth, k) for depth, k in ((16, 8), (22, 8), (28, 10), (40, 4))}}
 
 
 def tv(name, shape=(1, 3, 96, 96), ours=None, names="", **options):
@@ -157,6 +216,10 @@ def timm(name, ours, shape=(1, 3, 96, 96), names="", **options):
                 lambda lib: lib.timm.create_model(name, num_classes=10), shape, names)
 
 
+# With hashed weights sums grow from block to block. Behind thirty blocks gates that read them are open or shut, and
+# rounding decides about some: F(x) has to be smaller.
+DEEP_GATES = {"seresnet101": (1, 3, 96, 96), "seresnet152": (1, 3, 96, 96), "seresnext101_32x4d": (1, 3, 96, 96),
+              "senet154": (1, 3, 64, 64)}
 FULL = {
     "senet154_legacy_small": Pair(
         lambda: SENet(Spec(SENet154Block, (1, 1, 1, 1), 64, 4), num_classes=10, ceil_pool=True),
@@ -167,28 +230,36 @@ FULL = {
         timm_resnet([1, 1, 1, 1], cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
                     block_reduce_first=2), (1, 3, 48, 64)),
     **{name: tv(name) for name in (
-        "resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "alexnet",
-        "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")},
-    "vgg11": tv("vgg11", (1, 3, 64, 64)), "vgg16": tv("vgg16", (1, 3, 64, 64)),
+        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
+        "resnext101_64x4d", "wide_resnet50_2", "alexnet", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")},
+    "wide_resnet101_2": tv("wide_resnet101_2", (1, 3, 64, 64)),
+    "resnext101_32x4d": timm("resnext101_32x4d", "resnext101_32x4d"),
+    **{name: tv(name, (1, 3, 64, 64)) for name in ("vgg11", "vgg13", "vgg16", "vgg19")},
     "vgg11_bn": tv("vgg11_bn", (1, 3, 64, 64), "vgg11", batch_norm=True),
     "mobilenetv1_100": timm("mobilenetv1_100", "mobilenet_v1"),
     "mobilenetv2_100": timm("mobilenetv2_100", "mobilenet_v2", names="timm_mobilenet_v2"),
     "inception_v4": timm("inception_v4", "inception_v4"),
     "inception_resnet_v2": timm("inception_resnet_v2", "inception_resnet_v2"),
-    **{name: tv(name) for name in ("regnet_x_400mf", "regnet_y_400mf", "regnet_y_800mf", "regnet_x_3_2gf",
-                                   "regnet_y_3_2gf")},
+    **{f"regnet_{form}_{size}": tv(f"regnet_{form}_{size}") for form in "xy"
+       for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf")},
+    **{f"regnet_{form}_32gf": tv(f"regnet_{form}_32gf", (1, 3, 64, 64)) for form in "xy"},
+    "regnet_y_128gf": tv("regnet_y_128gf", (1, 3, 64, 64))._replace(part=Pair(
+        lambda: AnyNet(REGNET_Y_128GF, se=0.25, num_classes=10), tv_stages(REGNET_Y_128GF), (1, 3, 64, 64))),
     **{name: timm(name, ours, names="timm_regnet") for name, ours in (
         ("regnetx_002", "regnet_x_200mf"), ("regnetx_004", "regnet_x_400mf_paper"), ("regnety_002", "regnet_y_200mf"),
-        ("regnety_008", "regnet_y_800mf_paper"))},
-    **{f"efficientnet_b{i}": timm(f"efficientnet_b{i}", f"efficientnet_b{i}") for i in (0, 1, 3)},
+        ("regnety_008", "regnet_y_800mf_paper"), ("regnety_080", "regnet_y_8gf_paper"))},
+    **{f"efficientnet_b{i}": timm(f"efficientnet_b{i}", f"efficientnet_b{i}") for i in range(5)},
     "efficientnet_b0_torchvision": tv("efficientnet_b0", names="torchvision_efficientnet"),
-    "efficientnet_b5_torchvision": tv("efficientnet_b5", names="torchvision_efficientnet",
-                                      norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)),
-    "seresnet50": timm("seresnet50", "seresnet50"),
-    "seresnext50_32x4d": timm("seresnext50_32x4d", "seresnext50_32x4d"),
+    **{f"efficientnet_b{i}_torchvision": tv(f"efficientnet_b{i}", names="torchvision_efficientnet",
+                                            norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)) for i in (5, 6, 7)},
+    **{name: timm(name, name) for name in ("seresnet18", "seresnet34", "seresnet50", "seresnext50_32x4d")},
+    **{name: timm(name, name, side)._replace(calm="bn3.weight") for name, side in DEEP_GATES.items()},
     "legacy_seresnet50": timm("legacy_seresnet50", "seresnet50", names="legacy_senet", stride_in="1x1",
                               ceil_pool=True),
 }
+HEAVY = ("resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "vgg13", "vgg19", "regnet_x_16gf",
+         "regnet_x_32gf", "regnet_y_16gf", "regnet_y_32gf", "regnet_y_128gf", "efficientnet_b6_torchvision",
+         "efficientnet_b7_torchvision", "seresnet152", "senet154")             # from 54 million parameters on: slow
 
 
 def run(model, x):
@@ -223,13 +294,24 @@ def exact(torch, model):
     return model
 
 
-def fill_torch(torch, model, dtype=np.float64):
+def fill_torch(torch, model, dtype=np.float64, calm=""):
     """A float64 PyTorch network in evaluation mode with hashed weights, rounded to `dtype`."""
     model = exact(torch, model).eval().to(torch.float64)
-    state = hashed_state({name: tuple(t.shape) for name, t in model.state_dict().items()})
-    model.load_state_dict({name: torch.tensor(a.astype(dtype)) if a.dtype.kind == "f" else torch.tensor(a)
-                           for name, a in state.items()})
+    for name, t in model.state_dict().items():
+        values = hashed_weight(name, tuple(t.shape)) * (0.1 if calm and name.endswith(calm) else 1)
+        t.copy_(torch.tensor(values.astype(dtype if t.is_floating_point() else np.int64)))
     return model
+
+
+def filled(lib, pair, dtype):
+    """minicv's network in `dtype`, the reference in float64, with the same weights; and the map of names."""
+    theirs = fill_torch(lib.torch, pair.theirs(lib), dtype, pair.calm)
+    translate = MAPS[pair.names] if pair.names else dict
+    state = {name: t.numpy() for name, t in theirs.state_dict().items()}
+    ours = pair.ours().astype(dtype).eval()
+    ours.load_state_dict({name: a.astype(dtype if a.dtype.kind == "f" else a.dtype, copy=False)
+                          for name, a in translate(state).items()})
+    return ours, theirs, translate
 
 
 def differences(lib, pair, dtype, number=0):
@@ -237,17 +319,25 @@ def differences(lib, pair, dtype, number=0):
 
     minicv computes in `dtype`, the reference in float64 from the same numbers.
     """
-    theirs = fill_torch(lib.torch, pair.theirs(lib), dtype)
-    translate = MAPS[pair.names] if pair.names else dict
-    state = {name: t.numpy() for name, t in theirs.state_dict().items()}
-    ours = pair.ours().astype(dtype).eval()
-    ours.load_state_dict({name: a.astype(dtype) if a.dtype.kind == "f" else a for name, a in translate(state).items()})
+    if pair.part is not None:
+        return logits_difference(lib, pair, dtype, number), differences(lib, pair.part, dtype, number)[1]
+    ours, theirs, translate = filled(lib, pair, dtype)
     x = image(pair.shape, dtype, number)
     (y, found), (expected, reference) = run(ours, x), run_torch(lib.torch, theirs, x.astype(np.float64))
     reference = translate(reference)
     assert found.keys() == reference.keys()
     relative = {name: np.abs(g - found[name]).max() / np.abs(g).max() for name, g in reference.items()}
     return np.abs(y - expected).max() / np.abs(expected).max(), max(relative.values())
+
+
+def logits_difference(lib, pair, dtype, number=0):
+    """The first of `differences`, in the memory of two networks without gradients."""
+    ours, theirs, _ = filled(lib, pair, dtype)
+    x = image(pair.shape, dtype, number)
+    with no_grad(), lib.torch.no_grad():
+        expected = theirs(lib.torch.tensor(x.astype(np.float64))).numpy()
+        del theirs
+        return np.abs(ours(Tensor(x)).data - expected).max() / np.abs(expected).max()
 
 
 def multiply_adds(torch, model, shape):

@@ -7,12 +7,13 @@ from minicv import cnn, nn
 from minicv.autograd import Tensor
 
 from .hashed import fill, image
-from .references import FULL, IMAGES, SMALL, differences, fill_torch, libraries, multiply_adds
+from .references import FULL, HEAVY, SMALL, TRIES, differences, fill_torch, libraries, multiply_adds
 
 pytest.importorskip("torchvision", reason="needs torchvision and timm beside PyTorch")
 pytest.importorskip("timm", reason="needs timm")
 pytestmark = [pytest.mark.oracle, pytest.mark.ch2]
 PAIRS = SMALL | FULL
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in PAIRS]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def lib():
     return libraries()
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", NAMES)
 def test_names_shapes_and_costs_are_those_of_the_reference(lib, name):
     pair = PAIRS[name]
     ours, theirs = pair.ours(), pair.theirs(lib).eval()
@@ -32,10 +33,10 @@ def test_names_shapes_and_costs_are_those_of_the_reference(lib, name):
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-9), (np.float32, 1e-4)], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", NAMES)
 def test_logits_and_gradients_are_those_of_the_reference(lib, name, dtype, tolerance):
     """In float32 for one image at least, see test_goldens.py."""
-    images = range(IMAGES if dtype == np.float32 else 1)
+    images = range(TRIES if dtype == np.float32 else 1)
     assert any(max(differences(lib, PAIRS[name], dtype, number)) < tolerance for number in images)
 
 

@@ -1,7 +1,9 @@
-"""One survey on every executor: the same rows from this process, others, Dask and MPI, and after kill -9.
+"""The survey of RegNets on every executor: the same rows from this process, others, Dask and MPI, and after kill -9.
 
-Proved: processes, Dask and MPI write the bytes of a run without them; a run that is killed leaves whole rows and no
-workers, and the same command goes on from there; a missing package is one line that names the extra, exit status 3.
+The survey of 500 networks is ``minicv run design-space --preset full --set spaces=regnet --out DIR --resume`` with an
+``--executor``; here it draws a few. Proved: processes, Dask and MPI write the bytes of a run without them; a run that
+is killed leaves whole rows and no workers, and the same command, also on another executor, goes on from there; a
+missing package is one line that names the extra, exit status 3.
 """
 
 import json
@@ -15,9 +17,10 @@ import time
 import pytest
 
 from minicv.__main__ import main
+from minicv.cnn import design_space
 from minicv.errors import MissingExtraError
 from minicv.experiments import catalog, index
-from minicv.experiments.ch2.regnet import spaces_of_networks
+from minicv.experiments.ch2 import regnet
 from minicv.experiments.executors import executor
 from minicv.experiments.usage import UsageError
 
@@ -31,22 +34,26 @@ if __name__ == "__main__":
     from minicv.__main__ import main
     sys.exit(main(sys.argv[1:]))
 """
-RUN = ("run", "design-space", "--preset", "smoke", "--set", "n=5", "--quiet")
+SURVEY = ("run", "design-space", "--set", "spaces=regnet")
+RUN = (*SURVEY, "--preset", "smoke", "--set", "n=5", "--quiet")
+FILE = "smoke-regnet.jsonl"
+PROCESSES = "--executor", "processes", "--jobs", "2"
 
 
 @pytest.fixture
 def script(tmp_path):
     """The command line with an index of one experiment."""
-    (tmp_path / "index.json").write_text(index.render([spaces_of_networks.describe()]))
+    (tmp_path / "index.json").write_text(index.render([regnet.spaces_of_networks.describe()]))
     path = tmp_path / "script.py"
     path.write_text(SCRIPT)
     return path
 
 
 def start(script, *options, before=()):
+    """A session of its own, so that all its processes can be killed at once."""
     environment = {**os.environ, "PYTHONPATH": ROOT}
     return subprocess.Popen([*before, sys.executable, *options], cwd=script.parent, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def finish(process):
@@ -56,10 +63,17 @@ def finish(process):
 
 
 def rows(folder):
-    """The bytes of the results of both spaces, and the metrics."""
-    files = [(folder / f"smoke-{space}.jsonl").read_bytes() for space in "AE"]
-    assert all(len(content.splitlines()) == 5 for content in files)
-    return *files, json.loads((folder / "report.json").read_text())["metrics"]
+    """The bytes of the results, and the metrics."""
+    content = (folder / FILE).read_bytes()
+    assert len(content.splitlines()) == 5
+    return content, json.loads((folder / "report.json").read_text())["metrics"]
+
+
+def wait_for_rows(process, path):
+    """Until the first results are there."""
+    while not path.exists() or not path.read_bytes():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -88,19 +102,17 @@ def test_processes_are_others_and_have_one_thread(monkeypatch):
 
 @pytest.mark.slow
 def test_processes_write_the_rows_of_one(script, alone, tmp_path):
-    finish(start(script, script.name, *RUN, "--out", "two", "--executor", "processes", "--jobs", "2"))
+    finish(start(script, script.name, *RUN, "--out", "two", *PROCESSES))
     assert rows(tmp_path / "two") == alone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--executor", "processes", "--jobs", "2")])
-def test_a_killed_run_goes_on_and_finds_the_same(script, alone, tmp_path, options):
+@pytest.mark.parametrize("first, then", [((), ()), (PROCESSES, PROCESSES), (PROCESSES, ())])
+def test_a_killed_run_goes_on_and_finds_the_same(script, alone, tmp_path, first, then):
     """kill -9 as soon as the first rows are there; the workers end by themselves."""
-    command, found = (script.name, *RUN, "--out", "killed", *options, "--resume"), tmp_path / "killed/smoke-A.jsonl"
-    process = start(script, *command)
-    while not found.exists() or not found.read_bytes():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.005)
+    command, found = (script.name, *RUN, "--out", "killed", "--resume"), tmp_path / "killed" / FILE
+    process = start(script, *command, *first)
+    wait_for_rows(process, found)
     workers = children(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -111,7 +123,7 @@ def test_a_killed_run_goes_on_and_finds_the_same(script, alone, tmp_path, option
     while any(map(alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    finish(start(script, *command))
+    finish(start(script, *command, *then))
     assert rows(tmp_path / "killed") == alone
 
 
@@ -131,7 +143,7 @@ def alive(pid):
 
 @pytest.mark.slow
 def test_without_resume_a_run_begins_again(script, alone, tmp_path):
-    (tmp_path / "alone/smoke-A.jsonl").write_text("what an earlier version wrote\n")
+    (tmp_path / "alone" / FILE).write_text("what an earlier version wrote\n")
     finish(start(script, script.name, *RUN, "--out", "alone"))
     assert rows(tmp_path / "alone") == alone
 
@@ -139,25 +151,52 @@ def test_without_resume_a_run_begins_again(script, alone, tmp_path):
 # On clusters --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.oracle
-def test_dask_finds_the_same(script, alone, tmp_path):
+def dask():
+    """(what stands before the command, options of python, options of the command)."""
     pytest.importorskip("dask.distributed", reason="needs dask[distributed]: pip install 'minicv[parallel]'")
-    finish(start(script, script.name, *RUN, "--out", "dask", "--executor", "dask", "--jobs", "2"))
-    assert rows(tmp_path / "dask") == alone
+    return (), (), ("--executor", "dask", "--jobs", "2")
 
 
-@pytest.mark.slow
-@pytest.mark.oracle
-def test_mpi_finds_the_same(script, alone, tmp_path):
+def mpi():
     """Three ranks: one reads the networks and writes the rows, two train."""
     pytest.importorskip("mpi4py", reason="needs mpi4py and MPI: pip install 'minicv[mpi]'")
     mpiexec = shutil.which("mpiexec") or shutil.which("mpiexec", path=os.path.dirname(sys.executable))
     if mpiexec is None:
         pytest.skip("needs mpiexec: pip install 'minicv[mpi]'")
-    finish(start(script, "-m", "mpi4py.futures", script.name, *RUN, "--out", "mpi", "--executor", "mpi",
-                 before=(mpiexec, "-n", "3")))
-    assert rows(tmp_path / "mpi") == alone
+    return (mpiexec, "-n", "3"), ("-m", "mpi4py.futures"), ("--executor", "mpi")
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+@pytest.mark.parametrize("cluster", [dask, mpi])
+def test_clusters_find_the_same(script, alone, tmp_path, cluster):
+    before, python, options = cluster()
+    finish(start(script, *python, script.name, *RUN, "--out", "cluster", *options, before=before))
+    assert rows(tmp_path / "cluster") == alone
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+@pytest.mark.parametrize("cluster", [dask, mpi])
+def test_a_killed_cluster_run_goes_on_and_finds_the_same(script, alone, tmp_path, cluster):
+    """kill -9 of the whole session, the scheduler or the MPI launcher with it."""
+    before, python, options = cluster()
+    command = *python, script.name, *RUN, "--out", "killed", *options, "--resume"
+    process = start(script, *command, before=before)
+    wait_for_rows(process, tmp_path / "killed" / FILE)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed/report.json").exists()
+    finish(start(script, *command, before=before))
+    assert rows(tmp_path / "killed") == alone
+
+
+def test_the_survey_of_the_lecture_is_one_command_of_five_hundred_networks(tmp_path):
+    """The same populations whatever the number: 500 networks begin with the five of these tests."""
+    assert regnet.SURVEY["full"] == (500, 4000, 10)
+    networks = [design_space.population("regnet", n, regnet.TINY, between=(4e5, 8e5), rng=[0, 0], side=32,
+                                        **regnet.NETWORK) for n in (5, 500)]
+    assert networks[0] == networks[1][:5] and len({str(n) for n in networks[1]}) > 100
 
 
 # Refusals -----------------------------------------------------------------------------------------------------------

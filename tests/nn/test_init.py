@@ -118,3 +118,15 @@ def test_zero_gamma_makes_a_residual_block_the_identity():
 def test_bad_settings_are_refused(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_a_blank_source_draws_zeros_and_its_children_draw_numbers():
+    """For networks whose weights are loaded next; dropout, which spawns its own source, works as ever."""
+    blank = init.Blank()
+    assert np.random.default_rng(blank) is blank
+    for draw in (init.xavier_uniform, init.xavier_normal, init.he_uniform, init.he_normal, init.normal, init.uniform,
+                 init.truncated_normal):
+        values = draw((4, 5), rng=blank)
+        assert values.shape == (4, 5) and values.dtype == np.float32 and not values.any()
+    dropped = nn.Dropout(0.5, rng=blank)(Tensor(np.ones((20, 20), np.float32))).data
+    assert 100 < np.count_nonzero(dropped) < 300

@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from matplotlib.patches import PathPatch  # noqa: E402
 
 from minicv import cnn, nn  # noqa: E402
 from minicv.autograd.shape import concat  # noqa: E402
@@ -244,15 +245,32 @@ def test_the_figure_has_the_boxes_and_words_of_the_svg(name):
     text, ax = module_svg(make(), shape), plot_modules(make(), shape)
     root = ET.fromstring(text)
     words = [span.text for span in root.iter("{http://www.w3.org/2000/svg}tspan")]
-    assert [t.get_text() for t in ax.texts if t.get_text()] == words
-    assert len(ax.patches) == text.count("<rect") and len(ax.lines) == text.count("<path")
+    letters = [p for p in ax.patches if isinstance(p, PathPatch)]
+    assert [p.get_label() for p in letters] == words
+    assert len(ax.patches) - len(letters) == text.count("<rect") and len(ax.lines) == text.count("<path")
+
+
+@pytest.mark.parametrize("name", ["basic", "inception", "leaf"])
+@pytest.mark.parametrize("dpi", [40, 150])
+def test_words_stay_in_their_box_at_any_resolution(name, dpi):
+    """Letters of whole dots grew wider than their box in small figures."""
+    make, shape = MODULES[name]
+    ax = plot_modules(make(), shape)
+    ax.figure.set_dpi(dpi)
+    ax.figure.draw_without_rendering()
+    boxes = [p.get_window_extent() for p in ax.patches if not isinstance(p, PathPatch)]
+    for letters in (p for p in ax.patches if isinstance(p, PathPatch)):
+        a = letters.get_window_extent()
+        inside = [b for b in boxes if b.x0 < a.x0 and a.x1 < b.x1 and b.y0 < (a.y0 + a.y1) / 2 < b.y1]
+        assert inside, letters.get_label()
 
 
 def test_a_figure_is_fitted_into_given_axes():
     ax = plt.figure(figsize=(3, 2)).add_subplot()
     make, shape = MODULES["basic"]
     assert plot_modules(make(), shape, ax=ax) is ax
-    assert 0 < ax.texts[0].get_fontsize() < plot_modules(make(), shape).texts[0].get_fontsize()
+    ax.figure.draw_without_rendering()
+    assert all(ax.bbox.containsx(x) for p in ax.patches for x in p.get_window_extent().intervalx)
 
 
 @pytest.mark.parametrize("draw", [module_svg, plot_modules])

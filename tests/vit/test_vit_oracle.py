@@ -15,6 +15,7 @@ pytest.importorskip("torchvision", reason="needs torchvision beside PyTorch")
 pytest.importorskip("timm", reason="needs timm")
 pytestmark = [pytest.mark.oracle, pytest.mark.ch3]
 PAIRS = SMALL | FULL
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if pair.part else name for name, pair in PAIRS.items()]
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,12 @@ def lib():
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-9), (np.float32, 1e-4)], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", NAMES)
 def test_logits_and_gradients_are_those_of_the_reference(lib, name, dtype, tolerance):
     assert max(differences(lib, PAIRS[name], dtype)) < tolerance      # nothing has a kink here
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", NAMES)
 def test_names_shapes_and_costs_are_those_of_the_reference(lib, name):
     pair = PAIRS[name]
     ours, theirs = pair.ours(), pair.theirs(lib).eval()

@@ -36,6 +36,24 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path, suffix, dtype):
     np.testing.assert_array_equal(a.eval()(x).data, b.eval()(x).data)
 
 
+def test_arrays_that_were_read_load_as_their_file_does(tmp_path):
+    """Through a name map, half precision widened, all or nothing."""
+    a, b = fill(net(), np.float32), net(1)
+    state = {f"module.{name}": array.astype(np.float16) if array.dtype == np.float32 else array
+             for name, array in a.state_dict().items()}
+    path = write(tmp_path / "half.safetensors", state)
+    assert weights.load_arrays(b, weights.read(path), names="data_parallel") == ([], [])
+    c = net(2)
+    weights.load(c, path, names="data_parallel")
+    assert all(np.array_equal(x, b.state_dict()[k]) for k, x in c.state_dict().items())
+    before = b.state_dict()
+    with pytest.raises(CheckpointError, match="missing: conv1.weight"):
+        weights.load_arrays(b, {"bn1.weight": np.ones(4, np.float32)})
+    with pytest.raises(ArgError, match="names is 'nobody'"):
+        weights.load_arrays(b, state, names="nobody")
+    assert all(np.array_equal(x, b.state_dict()[k]) for k, x in before.items())
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_same_model_gives_the_same_file(tmp_path, suffix):
     for name in "ab":

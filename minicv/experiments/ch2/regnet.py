@@ -65,7 +65,7 @@ def spaces_of_networks(preset, rng, out, progress, *, n=0, spaces=("A", "E"), re
         score = functools.partial(error_of, preset, seed)
         errors[space] = survey(networks[space], score, path, executor=executor)
     depths = {space: np.array([sum(s.depth for s in stages) for stages in networks[space]]) for space in spaces}
-    first, *_, last = spaces
+    first, last = spaces[0], spaces[-1]
     low, gain, high = design_space.advantage(errors[last], errors[first], rng=rng)
     metrics = _known(rng) | {"advantage": gain, "advantage_low": low, "advantage_high": high}
     return Report(metrics, {

@@ -6,8 +6,8 @@ from ...autograd import Tensor, no_grad
 from ...errors import ArgError
 from ...nn import Embedding, LayerNorm, Linear, Module, cross_entropy, init
 from ...optim import Adam
-from ...plot import PALETTE
-from ...vit import Decoder, DecoderLayer, Encoder, EncoderLayer, SinusoidalPositions
+from ...plot import plot_modules
+from ...vit import Decoder, DecoderLayer, Encoder, EncoderLayer, SinusoidalPositions, build_seq2seq
 from .. import Report, Target, experiment
 from ..parts import exact, panels, refused
 from ._errata import departures
@@ -15,7 +15,6 @@ from ._errata import departures
 NOTEBOOK = "notebooks/31_transformer.py"
 VASWANI = "Vaswani et al. 2017, Attention Is All You Need"
 XIONG = "Xiong et al. 2020, On Layer Normalization in the Transformer Architecture"
-SELF, CROSS, FFN, NORM, ADD = "self-attention", "cross-attention", "FFN", "LN", "+"
 
 
 def parameters(layer):
@@ -166,34 +165,24 @@ def decoder_pre_norm(preset, rng, out, progress):
 
 def encoder_diagram():
     """Figure 3.5."""
-    return columns({"post-norm": [SELF, ADD, NORM, FFN, ADD, NORM], "pre-norm": [NORM, SELF, ADD, NORM, FFN, ADD]})
+    return _two_forms(EncoderLayer, (1, 7, 512))
 
 
 def decoder_diagram():
-    """Figures 3.6 and 3.7."""
-    parts = ("masked " + SELF, CROSS + " ← memory (N, M, d)", FFN)
-    return columns({"post-norm": [b for p in parts for b in (p, ADD, NORM)],
-                    "pre-norm": [b for p in parts for b in (NORM, p, ADD)]})
+    """Figures 3.6 and 3.7: the tokens and the encoder's output come from above."""
+    return _two_forms(DecoderLayer, (1, 7, 512), (1, 9, 512))
+
+
+def _two_forms(kind, *shapes):
+    """A layer with its norms behind and before its parts, drawn from the modules."""
+    figure, axes = panels(2, (4.2, 9.0 if kind is EncoderLayer else 11.5))
+    for ax, pre_norm in zip(axes, (False, True), strict=True):
+        plot_modules(kind(512, 8, pre_norm=pre_norm, rng=0), *shapes, ax=ax)
+        ax.set_title("pre-norm" if pre_norm else "post-norm")
+    return figure
 
 
 def overview():
-    """The whole transformer as two columns."""
-    return columns({"encoder": ["embedding · √d", "+ positions", "L encoder layers", "memory (N, M, d)"],
-                    "decoder": ["embedding · √d", "+ positions", "L decoder layers ← memory", "linear → vocabulary"]})
-
-
-def columns(stacks, shape="(N, L, d)"):
-    """Boxes above each other, read from below; a + takes a line from before its part."""
-    figure, axes = panels(len(stacks), (3.4, 4.6))
-    for ax, (title, boxes) in zip(axes, stacks.items(), strict=True):
-        ax.set_axis_off()
-        ax.set(title=title, xlim=(-1, 1), ylim=(-1.2, len(boxes) + 0.4))
-        for y, text in enumerate(["tokens " + shape, *boxes], start=-1):
-            ax.text(0, y, text, ha="center", va="center", fontsize=8,
-                    bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": PALETTE[1 if text == NORM else 0]})
-            if y >= 0:
-                ax.annotate("", (0, y - 0.2), (0, y - 0.8), arrowprops={"arrowstyle": "-|>", "color": "gray"})
-        pluses = [y for y, text in enumerate(boxes) if text == ADD]
-        for start, end in zip([-0.5, *(p + (0.5 if title == "pre-norm" else 1.5) for p in pluses)], pluses):
-            ax.plot([0, 0.9, 0.9, 0.1], [start, start, end, end], color=PALETTE[2], linewidth=1)
-    return figure
+    """The whole transformer of a small vocabulary, drawn from the module: 9 tokens are read, 7 written."""
+    net = build_seq2seq("small", 100, rng=0)
+    return plot_modules(net, np.full((1, 9), 5), np.full((1, 7), 5)).figure

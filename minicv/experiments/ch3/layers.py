@@ -36,7 +36,8 @@ def embedding(preset, rng, out, progress):
                "bad_ids_refused": refused(ValueError, lambda: table(np.array([12])), lambda: table(np.array([-1]))),
                "error_names_id_and_vocabulary": "12" in message and "id" in message,
                "tied_gradient_off": _tied(table, ids, g)}
-    return Report(metrics, {"Gradient of the table": lambda: _table(found)})
+    return Report(metrics, {"The embedding": lambda: _look_up(table, ids[0]),
+                            "Gradient of the table": lambda: _table(found)})
 
 
 def _message(call):
@@ -61,6 +62,21 @@ def _tied(table, ids, g):
     first, last = gradients(table, other)
     both = first + last
     return gap(gradients(table, table)[0], both) / np.abs(both).max()
+
+
+def _look_up(table, ids):
+    """Tokens as rows with a single one, times the table, are rows of the table."""
+    figure, axes = panels(3, (3.4, 2.8), gridspec_kw={"width_ratios": (12, 6, 6)})
+    parts = {"one-hot rows  (T, V)": np.eye(len(table.weight.data))[ids], "@ table W  (V, d)": table.weight.data,
+             "= vectors  (T, d)": table(ids).data}
+    for ax, (title, values) in zip(axes, parts.items(), strict=True):
+        top = np.abs(values).max()
+        ax.imshow(values, cmap="RdBu_r", vmin=-top, vmax=top)
+        ax.set(title=title, xticks=[], yticks=range(len(values)))
+        ax.grid(False)
+    for ax in axes[::2]:
+        ax.set_yticklabels([f"token {k}" for k in ids])
+    return figure
 
 
 def _table(gradient):
