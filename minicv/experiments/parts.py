@@ -1,7 +1,22 @@
 """Small parts that the experiments of several chapters share."""
 
+from typing import NamedTuple
+
 from ..plot import figure_style
 from .report import Target
+
+
+class Erratum(NamedTuple):
+    """One correction: what is often written, what holds, and the experiment or test that shows it."""
+
+    said: str
+    holds: str
+    shown_by: str
+
+
+def corrections(errata, *ids):
+    """The errata of these numbers as one text; errata {"E1.1": Erratum}."""
+    return " ".join(f"{id}: not '{errata[id].said}': {errata[id].holds}." for id in ids)
 
 
 def exact(values):

@@ -7,7 +7,7 @@ from minicv.experiments import run
 
 
 def runs_at_smoke_and_draws(experiment, out):
-    """Finite metrics, figures that draw, exact targets met at that size too, the same metrics in a second run."""
+    """Finite metrics, figures with content, tables of equal rows, exact targets met here too, twice the same."""
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -15,8 +15,10 @@ def runs_at_smoke_and_draws(experiment, out):
     assert all(np.isfinite(value) for value in report.metrics.values()) and report.figures
     for caption, draw in report.figures.items():
         figure = draw()
-        assert caption and figure.axes
+        assert caption and figure.axes and all(ax.has_data() or ax.texts for ax in figure.axes)
         plt.close("all")
+    for rows in report.tables.values():
+        assert rows and all(list(row) == list(rows[0]) for row in rows)
     for target in experiment.targets:                       # what is exact holds at any size
         assert target.tag == "T" or target.passed(report.metrics), target
     assert report.metrics == experiment("smoke", rng=0).metrics

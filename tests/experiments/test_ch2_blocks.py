@@ -1,30 +1,20 @@
 """Chapter 2, branches, gates, mobile and wide networks: systems are there, reach their targets, draw and repeat.
 
-The parts that metrics are made of are compared with something else: counts at two small sizes with the count at the
-size itself, the block-diagonal weight with its definition, the rank-1 residual with a weight whose residual is known.
+The parts that metrics are made of are compared with something else: the block-diagonal weight with its definition, the
+rank-1 residual with a weight whose residual is known; a wrong count is seen.
 """
 
-import matplotlib
+import numpy as np
+import pytest
 
-matplotlib.use("Agg")
+from minicv.experiments.ch2 import _errata, _paper, mobile, resnext, squeeze, wide
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from minicv import cnn, nn  # noqa: E402
-from minicv.experiments.ch2 import _blocks, _errata, mobile, resnext, squeeze, wide  # noqa: E402
+from .checks import reaches_its_targets, runs_at_smoke_and_draws
 
 pytestmark = pytest.mark.ch2
 QUICK = {e.id: e for e in (resnext.grouped_conv, resnext.resnext_block, squeeze.se_module, mobile.separable,
                            mobile.inverted)}
 ALL = QUICK | {e.id: e for e in (resnext.resnext, squeeze.senet, mobile.mobilenet_v2, wide.wide_resnet)}
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("id", QUICK)
@@ -36,17 +26,12 @@ def test_experiments_of_a_few_seconds_reach_their_targets(id):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", ALL)
 def test_experiments_reach_their_targets_on_the_frozen_seeds(id, seed):
-    ALL[id]("fast", rng=seed).check()
+    reaches_its_targets(ALL[id], seed)
 
 
 @pytest.mark.parametrize("id", ALL)
-def test_every_line_runs_at_smoke_draws_and_repeats(id):
-    report = ALL[id]("smoke", rng=7).check()
-    assert report.metrics == ALL[id]("smoke", rng=7).metrics                       # same seed, same run
-    for caption, draw in report.figures.items():
-        assert caption and draw().axes
-    for rows in report.tables.values():
-        assert rows and all(list(row) == list(rows[0]) for row in rows)
+def test_every_experiment_runs_at_smoke_draws_and_repeats(id, tmp_path):
+    runs_at_smoke_and_draws(ALL[id], tmp_path)
 
 
 def test_every_correction_is_shown_by_an_experiment_that_names_it():
@@ -55,17 +40,10 @@ def test_every_correction_is_shown_by_an_experiment_that_names_it():
     assert all(number in ALL[e.shown_by].departures for number, e in ours.items())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "seresnet18", "mobilenet_v2"])
-def test_counts_at_two_small_sizes_tell_those_at_a_large_one(name):
-    model = cnn.build(name, rng=0)
-    total = nn.cost(model, (1, 3, 128, 128))
-    assert _blocks.counts(model, 128) == (total.parameters, total.macs)
-
-
 def test_a_wrong_count_is_seen():
-    right = {"wrn_16_1": (175_066, None)}
-    assert _blocks.gate(["wrn_16_1"], right, 32, 8)[0] == {"parameter_counts_off": 0, "worst_mac_error": 0}
-    wrong, _ = _blocks.gate(["wrn_16_1"], {"wrn_16_1": (175_067, 0.02)}, 32, 8)
+    counted = _paper.count(["wrn_16_1"], 32, "fast")
+    assert _paper.gate(counted, {"wrn_16_1": (175_066, None)}) == {"parameter_counts_off": 0, "worst_mac_error": 0}
+    wrong = _paper.gate(counted, {"wrn_16_1": (175_067, 0.02)})
     assert wrong["parameter_counts_off"] == 1 and wrong["worst_mac_error"] > 0.3
 
 

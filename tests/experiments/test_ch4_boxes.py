@@ -4,16 +4,11 @@ The parts that metrics are made of are compared with something else: the brute f
 the closed form of a bias, the counts with loops.
 """
 
-import matplotlib
+import numpy as np
+import pytest
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from minicv.errors import ArgError  # noqa: E402
-from minicv.experiments.ch4 import (  # noqa: E402
+from minicv.errors import ArgError
+from minicv.experiments.ch4 import (
     _boxes,
     _errata,
     anchors,
@@ -23,19 +18,15 @@ from minicv.experiments.ch4 import (  # noqa: E402
     matching,
     suppression,
 )
-from minicv.experiments.parts import exact, panels, refused  # noqa: E402
-from minicv.geometry import Targets, box_iou  # noqa: E402
+from minicv.experiments.parts import exact, panels, refused
+from minicv.geometry import Targets, box_iou
+
+from .checks import reaches_its_targets, runs_at_smoke_and_draws
 
 pytestmark = pytest.mark.ch4
 QUICK = {e.id: e for e in (boxes.box_ops, boxes.iou, corrections.bbox_codec, corrections.smooth, matching.hungarian,
                            anchors.kmeans_anchors, flops.flops_counter)}
 ALL = QUICK | {suppression.suppression.id: suppression.suppression}
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_the_eight_systems_are_there():
@@ -53,18 +44,12 @@ def test_experiments_of_a_few_seconds_reach_their_targets(id):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", ALL)
 def test_experiments_reach_their_targets_on_the_frozen_seeds(id, seed):
-    ALL[id]("fast", rng=seed).check()
+    reaches_its_targets(ALL[id], seed)
 
 
 @pytest.mark.parametrize("id", ALL)
-def test_every_line_runs_at_smoke_draws_and_repeats(id):
-    report = ALL[id]("smoke", rng=7).check()
-    assert report.metrics == ALL[id]("smoke", rng=7).metrics                       # same seed, same run
-    for caption, draw in report.figures.items():
-        figure = draw()
-        assert caption and figure.axes and all(ax.has_data() or ax.images or ax.patches for ax in figure.axes)
-    for rows in report.tables.values():
-        assert rows and all(list(row) == list(rows[0]) for row in rows)
+def test_every_experiment_runs_at_smoke_draws_and_repeats(id, tmp_path):
+    runs_at_smoke_and_draws(ALL[id], tmp_path)
 
 
 def test_every_correction_is_shown_by_an_experiment_that_names_it():

@@ -1,15 +1,8 @@
 """Where common notes on optimizers are imprecise, and what is right: text for lessons and for `departures`."""
 
-from typing import NamedTuple
+from functools import partial
 
-
-class Erratum(NamedTuple):
-    """One correction: what is often written, what holds, and the experiment or test that shows it."""
-
-    said: str
-    holds: str
-    shown_by: str
-
+from ..parts import Erratum, corrections
 
 ERRATA = {
     "E1.1": Erratum(
@@ -56,7 +49,4 @@ ERRATA = {
         "it never decreases: where the gradient is zero it stays", "adagrad"),
 }
 
-
-def departures(*ids):
-    """The corrections of these numbers as one text."""
-    return " ".join(f"{id}: not '{ERRATA[id].said}': {ERRATA[id].holds}." for id in ids)
+departures = partial(corrections, ERRATA)

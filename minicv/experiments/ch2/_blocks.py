@@ -1,32 +1,11 @@
-"""What experiments on blocks share: paper-size counts, small networks of given blocks, drawings of channels."""
+"""What experiments on blocks share: small networks of given blocks, drawings of channels."""
 
 import numpy as np
 
-from ... import cnn, nn
+from ... import nn
 from ...cnn.resnet import conv
 from ...plot import PALETTE
 from ..parts import panels
-
-
-def counts(model, side, small=32):
-    """(parameters, multiply-adds at `side` pixels) of a network that ends with global pooling.
-
-    Of the multiply-adds a part grows with the area and the rest is constant, so two small passes tell both.
-    Exact where sides divide: 32 and 64 stand for 224, as all of them are multiples of the total stride.
-    """
-    one, two = (nn.cost(model, (1, 3, n, n)) for n in (small, 2 * small))
-    area = (two.macs - one.macs) / (3 * small * small)
-    return one.parameters, one.macs + area * (side * side - small * small)
-
-
-def gate(names, published, side, small=32):
-    """Build the networks, count, compare with {name: (parameters, GMAC or None)}: metrics and a table."""
-    rows, off, worst = [], 0, 0.0
-    for name in names:
-        (parameters, macs), (wanted, gmac) = counts(cnn.build(name, rng=0), side, small), published[name]
-        off, worst = off + (parameters != wanted), max(worst, abs(macs / 1e9 / gmac - 1) if gmac else 0.0)
-        rows.append({"network": name, "parameters": parameters, "GMAC": round(macs / 1e9, 3), "published": gmac or "-"})
-    return {"parameter_counts_off": off, "worst_mac_error": worst}, rows
 
 
 def small_net(*blocks, channels, features, rng):

@@ -1,6 +1,8 @@
 """Where common notes on architectures are imprecise, and what is right: text for lessons and for `departures`."""
 
-from ..ch1._errata import Erratum
+from functools import partial
+
+from ..parts import Erratum, corrections
 
 ERRATA = {
     # Inception, residual networks
@@ -78,7 +80,4 @@ ERRATA = {
         "that is AnyNet, four numbers for each of four stages; a RegNet has six: d, w0, wa, wm, b and g", "regnet"),
 }
 
-
-def departures(*ids):
-    """The corrections of these numbers as one text."""
-    return " ".join(f"{id}: not '{ERRATA[id].said}': {ERRATA[id].holds}." for id in ids)
+departures = partial(corrections, ERRATA)

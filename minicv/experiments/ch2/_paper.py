@@ -16,7 +16,7 @@ def count(names, side, preset, **small):
 
     Parameters
     ----------
-    names : tuple of str
+    names : iterable of str
         Of `cnn.VARIANTS`.
     **small
         Options that make them small for preset "smoke", which checks no target.
@@ -33,6 +33,17 @@ def sizes(counted):
     """Metrics "<name>_parameters" and "<name>_gmac"."""
     return {f"{name}_{what}": value for name, cost in counted.items()
             for what, value in (("parameters", cost.parameters), ("gmac", cost.macs / 1e9))}
+
+
+def gate(counted, published):
+    """All of them in two metrics: how many parameter counts are off, and the largest relative error of the MACs.
+
+    `published` is as above; None in place of the multiply-adds leaves them out.
+    """
+    wanted = {name: published[name] for name in counted}
+    return {"parameter_counts_off": sum(counted[name].parameters != n for name, (n, _) in wanted.items()),
+            "worst_mac_error": max((abs(counted[name].macs / 1e9 / giga - 1) for name, (_, giga) in wanted.items()
+                                    if giga), default=0.0)}
 
 
 def table(counted):

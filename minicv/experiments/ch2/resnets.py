@@ -57,14 +57,16 @@ def trained(model, train, test, **options):
     targets=[*published({"resnet18": (11_689_512, 1.814), "resnet34": (21_797_672, 3.664)}),
              *exact({"first_stage_side": 56, "first_stage_channels": 64, "depths_refused": 1}),
              Target("accuracy", ">=", 0.93), Target("gain_by_norms", ">=", 0.02)])
-def resnet_18(preset, rng, out, progress, *, epochs=4, lr=0.1):
+def resnet_18(preset, rng, out, progress, *, epochs=5, lr=0.01):
     counted = count(("resnet18", "resnet34"), 224, preset, **THIN)
     train, test = shapes(preset, rng, count=COUNTS[preset])
     seed, runs = int(rng.integers(2**31)), {}
     for label, norm in (("with batch norm", nn.BatchNorm2d), ("without", NoNorm)):
         model = small(BasicBlock, (2, 2, 2, 2), (12, 16, 32, 64), seed, norm=norm)
+        if norm is nn.BatchNorm2d:
+            zero_gamma(model, "bn2")
         runs[label] = trained(model, train, test, epochs=epochs if preset != "smoke" else 1, progress=progress, lr=lr,
-                              rng=np.random.default_rng(seed), clip_norm=1.0)
+                              batch=32, optimizer="adam", rng=np.random.default_rng(seed), clip_norm=1.0)
     stage = counted["resnet18"]["layer1"].output
     metrics = sizes(counted) | {
         "first_stage_side": stage[-1], "first_stage_channels": stage[1],

@@ -19,8 +19,9 @@ from ...metrics import accuracy
 from .. import Report, Target, experiment
 from ..classify import learn, scores, shapes
 from ..parts import exact, panels, refused
-from ._blocks import connections, diagram, gate, small_net
+from ._blocks import connections, diagram, small_net
 from ._errata import departures
+from ._paper import count, gate, table
 
 NOTEBOOK = "notebooks/22_branches_and_gates.py"
 PAPER = "Xie et al. 2017, Aggregated Residual Transformations for Deep Neural Networks"
@@ -195,15 +196,16 @@ PUBLISHED = {"resnext50_32x4d": (25_028_904, 4.23), "resnext101_32x4d": (44_177_
              Target("worst_mac_error", "<=", 0.01, tag="E"), Target("accuracy", ">=", 0.96)])
 def resnext(preset, rng, out, progress):
     names = list(PUBLISHED)[:1 if preset == "smoke" else None]
-    metrics, table = gate(progress(names, desc="networks"), PUBLISHED, 224)
+    counted = count(progress(names, desc="networks"), 224, preset)
     train, test = shapes(preset, rng)
     epochs = {"smoke": 1, "fast": 4, "full": 10}[preset]
     sweep = {4: 6} if preset == "smoke" else {1: 16, 4: 6} if preset == "fast" else {1: 16, 2: 10, 4: 6, 8: 3}
     rows = [_trained(G, d, train, test, epochs, rng, progress) for G, d in sweep.items()]
-    metrics |= {"accuracy": next(row["accuracy"] for row in rows if row["G"] == 4),
-                "unknown_depth_refused": refused(ArgError, lambda: cnn.build("resnext42_32x4d"))}
+    metrics = gate(counted, PUBLISHED) | {
+        "accuracy": next(row["accuracy"] for row in rows if row["G"] == 4),
+        "unknown_depth_refused": refused(ArgError, lambda: cnn.build("resnext42_32x4d"))}
     return Report(metrics, {"More groups at equal multiply-adds": lambda: _sweep(rows)},
-                  {"Networks of the paper at 224 pixels": table, "Small networks on ten shapes": rows})
+                  {"Networks of the paper at 224 pixels": table(counted), "Small networks on ten shapes": rows})
 
 
 def small_resnext(G, d, rng):

@@ -13,8 +13,9 @@ from ...optim import Adam
 from .. import Report, Target, experiment
 from ..classify import learn, scores, shapes
 from ..parts import exact, panels, refused
-from ._blocks import diagram, gate, small_net
+from ._blocks import diagram, small_net
 from ._errata import departures
+from ._paper import count, gate, table
 
 NOTEBOOK = "notebooks/22_branches_and_gates.py"
 PAPER = "Hu et al. 2018, Squeeze-and-Excitation Networks"
@@ -83,7 +84,7 @@ PUBLISHED = {"seresnet50": (28_088_024, 4.09), "seresnext50_32x4d": (27_559_896,
              Target("informative_minus_distractor_gate", ">=", 0.3), Target("toy_accuracy", ">=", 0.9)])
 def senet(preset, rng, out, progress):
     names = list(PUBLISHED)[:1 if preset == "smoke" else None]
-    metrics, table = gate(progress(names, desc="networks"), PUBLISHED, 224)
+    counted = count(progress(names, desc="networks"), 224, preset)
     toy = distraction(rng, {"smoke": 10}.get(preset, 600))
     train, test = shapes(preset, rng)
     models, epochs = {}, {"smoke": 1, "fast": 4, "full": 10}[preset]
@@ -93,15 +94,16 @@ def senet(preset, rng, out, progress):
     rows = [{"network": name, "parameters": sum(p.size for p in model.parameters()),
              "accuracy": accuracy(scores(model, test["image"]), test["label"])} for name, model in models.items()]
     means = _gates(models["with gates"], test)
-    metrics |= {"accuracy": rows[0]["accuracy"], "accuracy_without": rows[1]["accuracy"],
-                "informative_minus_distractor_gate": toy["informative"].mean() - toy["distractor"].mean(),
-                "toy_accuracy": toy["accuracy"], "toy_accuracy_without": toy["accuracy without gate"],
-                "unknown_depth_refused": refused(ArgError, lambda: cnn.build("seresnet42"))}
+    metrics = gate(counted, PUBLISHED) | {
+        "accuracy": rows[0]["accuracy"], "accuracy_without": rows[1]["accuracy"],
+        "informative_minus_distractor_gate": toy["informative"].mean() - toy["distractor"].mean(),
+        "toy_accuracy": toy["accuracy"], "toy_accuracy_without": toy["accuracy without gate"],
+        "unknown_depth_refused": refused(ArgError, lambda: cnn.build("seresnet42"))}
     return Report(metrics, {
         "Figure 2.5: SE-ResNet module": _module,
         "Factors of the channel with the stripes and of the one that distracts": lambda: _toy(toy),
         "Mean factors of the last block for each class": lambda: _classes(means)},
-        {"Networks of the paper at 224 pixels": table, "Small networks on ten shapes": rows})
+        {"Networks of the paper at 224 pixels": table(counted), "Small networks on ten shapes": rows})
 
 
 def _small(block, rng):

@@ -12,11 +12,11 @@ from ...metrics import accuracy
 from .. import Report, Target, experiment
 from ..classify import learn, scores, shapes
 from ..parts import exact, panels, refused
-from ._blocks import diagram, gate
+from ._blocks import diagram
+from ._paper import count, gate, table
 
 PUBLISHED = {"wrn_16_1": (175_066, None), "wrn_40_4": (8_949_210, None), "wrn_16_8": (10_961_370, None),
-             "wrn_28_10": (36_479_194, 5.24)}
-IMAGENET = {"wide_resnet50_2": (68_883_240, 11.40)}
+             "wrn_28_10": (36_479_194, 5.24), "wide_resnet50_2": (68_883_240, 11.40)}
 EQUAL = ((10, 3), (16, 2), (46, 1))                     # depth, k: 95 to 101 million multiply-adds
 
 
@@ -28,19 +28,18 @@ EQUAL = ((10, 3), (16, 2), (46, 1))                     # depth, k: 95 to 101 mi
     targets=[*exact({"parameter_counts_off": 0, "depths_refused": 4, "shortcut_off": 0}),
              Target("worst_mac_error", "<=", 0.01, tag="E"), Target("accuracy", ">=", 0.97)])
 def wide_resnet(preset, rng, out, progress):
-    names = list(PUBLISHED)[:1 if preset == "smoke" else None]
-    metrics, table = gate(progress(names, desc="networks"), PUBLISHED, 32, 8)
-    if preset != "smoke":
-        other, rows = gate(IMAGENET, IMAGENET, 224)
-        metrics, table = {name: max(value, other[name]) for name, value in metrics.items()}, table + rows
+    *small, large = PUBLISHED
+    counted = count(progress(small[:1 if preset == "smoke" else None], desc="networks"), 32, preset)
+    counted |= count([large] if preset != "smoke" else [], 224, preset)
     train, test = shapes(preset, rng)
     model = WideResNet(10, 2, rng=rng)
     learn(model, train, epochs={"smoke": 1, "fast": 3, "full": 6}[preset], rng=rng, progress=progress, lr=0.1)
-    metrics |= {"accuracy": accuracy(scores(model, test["image"]), test["label"]), "shortcut_off": untouched(rng),
-                "depths_refused": refused(ArgError, *(lambda d=d: WideResNet(d, 1) for d in (9, 12, 4, 27)))}
+    metrics = gate(counted, PUBLISHED) | {
+        "accuracy": accuracy(scores(model, test["image"]), test["label"]), "shortcut_off": untouched(rng),
+        "depths_refused": refused(ArgError, *(lambda d=d: WideResNet(d, 1) for d in (9, 12, 4, 27)))}
     return Report(metrics, {"The wide block, and a residual block with the same layers": _blocks,
                             "Parameters and multiply-adds against k": _against_k},
-                  {"Networks of the paper": table,
+                  {"Networks of the paper": table(counted),
                    "Wide or deep: one training step, measured": pace(train["image"][:2 if preset == "smoke" else 32])})
 
 

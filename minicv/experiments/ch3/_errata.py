@@ -1,6 +1,8 @@
 """Where common notes on transformers are imprecise, and what is right: text for lessons and for `departures`."""
 
-from ..ch1._errata import Erratum
+from functools import partial
+
+from ..parts import Erratum, corrections
 
 ERRATA = {
     # attention
@@ -55,7 +57,4 @@ ERRATA = {
         "the 12 n d^2 of the linear layers only for n > 6 d", "vit"),
 }
 
-
-def departures(*ids):
-    """The corrections of these numbers as one text."""
-    return " ".join(f"{id}: not '{ERRATA[id].said}': {ERRATA[id].holds}." for id in ids)
+departures = partial(corrections, ERRATA)

@@ -1,6 +1,8 @@
 """Where common notes on detection are imprecise, and what is right: text for lessons and for `departures`."""
 
-from ..ch1._errata import Erratum
+from functools import partial
+
+from ..parts import Erratum, corrections
 
 ERRATA = {
     "E4.1": Erratum(
@@ -51,7 +53,4 @@ ERRATA = {
         "joins what lies in its holes and bays", "selective-search"),
 }
 
-
-def departures(*ids):
-    """The corrections of these numbers as one text."""
-    return " ".join(f"{id}: not '{ERRATA[id].said}': {ERRATA[id].holds}." for id in ids)
+departures = partial(corrections, ERRATA)
