@@ -6,7 +6,6 @@ timm. `SMALL` networks have recorded results in `goldens.json` (see `make_golden
 """
 
 import importlib.util
-import pathlib
 from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -50,13 +49,13 @@ def libraries(cifar=None, wide=None):
     import torchvision.models
     import torchvision.models.regnet
     import torchvision.models.resnet
-    return SimpleNamespace(torch=torch, tv=torchvision.models, timm=timm, cifar=cifar and module(cifar),
-                           wide=wide and module(wide))
+    return SimpleNamespace(torch=torch, tv=torchvision.models, timm=timm, cifar=cifar and module("akamaster", cifar),
+                           wide=wide and module("xternalz", wide))
 
 
-def module(path):
-    """The module in a file."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+def module(author, path):
+    """The module in a file, called after its author."""
+    spec = importlib.util.spec_from_file_location(author, path)
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     return found

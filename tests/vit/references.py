@@ -32,12 +32,14 @@ class Core(nn.Module):
 
 def torch_core(row, lib):
     """`torch.nn.Transformer` without the norms behind both stacks, which the paper does not have."""
-    class Theirs(lib.torch.nn.Transformer):
+    class Transformer(lib.torch.nn.Transformer):
+        __module__ = "torch"
+
         def forward(self, x):
             later = lib.torch.ones(x.shape[2], x.shape[2], dtype=bool).triu(1)
             return super().forward(x[:, 0], x[:, 1], tgt_mask=later)
 
-    model = Theirs(row.dim, row.heads, row.depth, row.depth, row.hidden, 0.0, batch_first=True)
+    model = Transformer(row.dim, row.heads, row.depth, row.depth, row.hidden, 0.0, batch_first=True)
     model.encoder.norm = model.decoder.norm = None
     return model
 
