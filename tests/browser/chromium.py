@@ -92,8 +92,9 @@ class Browser:
 
     def look(self, name, *arguments):
         """The value of a function of look.js, which may be a promise."""
-        script = f"{LOOK}\nconst done = arguments[arguments.length - 1], given = Array.from(arguments).slice(0, -1);" \
-                 f"Promise.resolve().then(() => {name}(...given)).then(v => done([v, null]), e => done([null, `${{e}}`]))"
+        script = (f"{LOOK}\nconst given = Array.from(arguments), done = given.pop();"
+                  f"Promise.resolve().then(() => {name}(...given))"
+                  f".then(value => done([value, null]), error => done([null, `${{error}}`]));")
         value, error = self.driver.execute_async_script(script, *arguments)
         if error is not None:
             raise RuntimeError(f"look.js: {name}: {error}")

@@ -134,19 +134,22 @@ function links() {
 
 // ---- colours
 
-const ink = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-const known = new Map();
+const page = window.look ||= { known: new Map(), inks: new WeakMap(), dot: canvas(1, 1) };        // kept between calls
+
+function canvas(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", { willReadFrequently: true });
+}
 
 // [r, g, b, a] of any CSS colour, a in [0, 1].
 function rgba(color) {
-  if (!known.has(color)) {
-    ink.canvas.width = ink.canvas.height = 1;
-    ink.fillStyle = color;
-    ink.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = ink.getImageData(0, 0, 1, 1).data;
-    known.set(color, [r, g, b, a / 255]);
+  if (!page.known.has(color)) {
+    page.dot.clearRect(0, 0, 1, 1);
+    page.dot.fillStyle = color;
+    page.dot.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = page.dot.getImageData(0, 0, 1, 1).data;
+    page.known.set(color, [r, g, b, a / 255]);
   }
-  return known.get(color);
+  return page.known.get(color);
 }
 
 function over(top, below) {
@@ -166,21 +169,24 @@ function contrast(a, b) {
 
 // What is seen behind an element; null over an image.
 function behind(element) {
-  const layers = [];
-  for (let at = element; at; at = at.parentElement) {
-    const style = getComputedStyle(at);
-    if (style.backgroundImage !== "none") return null;
-    layers.push(rgba(style.backgroundColor));
-    if (layers.at(-1)[3] === 1) break;
+  if (element === null) {
+    const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark");
+    return dark ? [0, 0, 0, 1] : [255, 255, 255, 1];
   }
-  const canvas = getComputedStyle(document.documentElement).colorScheme.startsWith("dark") ? [0, 0, 0, 1] : [255, 255, 255, 1];
-  return layers.reverse().reduce((below, top) => over(top, below), canvas);
+  if (!page.behind.has(element)) {
+    const style = getComputedStyle(element), top = rgba(style.backgroundColor);
+    const below = top[3] === 1 ? top : behind(element.parentElement);
+    page.behind.set(element, below === null || style.backgroundImage !== "none" ? null : over(top, below));
+  }
+  return page.behind.get(element);
 }
 
 function opacity(element) {
-  let value = 1;
-  for (let at = element; at; at = at.parentElement) value *= Number(getComputedStyle(at).opacity);
-  return value;
+  if (element === null) return 1;
+  if (!page.opacity.has(element)) {
+    page.opacity.set(element, Number(getComputedStyle(element).opacity) * opacity(element.parentElement));
+  }
+  return page.opacity.get(element);
 }
 
 // The uppermost filled shape drawn before a text of a drawing, where the text stands.
@@ -208,6 +214,7 @@ function textColor(element) {
 // Contrast of all text that is seen: the least ratio, and what stays below 4.5 (3 for large text).
 async function colors() {
   await frame();
+  [page.behind, page.opacity] = [new Map(), new Map()];
   const places = texts(document.body, "script, style, noscript, mjx-container, option").map(node => node.parentElement)
     .concat(Array.from(document.querySelectorAll("mjx-container")).filter(shown));
   const found = new Map();
@@ -231,27 +238,27 @@ async function colors() {
 async function figures() {
   const faint = [];
   for (const image of images().filter(one => content().contains(one) && shown(one) && one.naturalWidth > 0)) {
-    const below = behind(image), pixels = below && drawn(image);
-    if (!pixels) continue;
-    const ratios = [];
-    let clear = 0;
-    for (let i = 0; i < pixels.length; i += 4) {
-      const color = [pixels[i], pixels[i + 1], pixels[i + 2], pixels[i + 3] / 255];
-      if (color[3] < 0.5) clear += 1; else ratios.push(contrast(over(color, below), below));
-    }
-    ratios.sort((a, b) => a - b);
+    const below = behind(image), colors = below && inks(image);
+    if (!colors) continue;
+    const ratios = colors.map(color => contrast(over(color, below), below)).sort((a, b) => a - b);
     const ratio = ratios.length ? ratios[Math.floor(0.9 * ratios.length)] : 1;
-    if (clear > 0.05 * pixels.length / 4 && ratio < 3) faint.push(`${sourced(image)}: ${ratio.toFixed(2)}`);
+    if (ratio < 3) faint.push(`${sourced(image)}: ${ratio.toFixed(2)}`);
   }
   return faint;
 }
 
-function drawn(image) {
-  const width = Math.min(300, image.naturalWidth), height = Math.max(1, Math.round(width * image.naturalHeight / image.naturalWidth));
-  ink.canvas.width = width;
-  ink.canvas.height = height;
-  ink.drawImage(image, 0, 0, width, height);
-  try { return ink.getImageData(0, 0, width, height).data; } catch { return null; }       // a picture of another origin
+// The colours of a small copy of a picture that are not clear; null if hardly any place is clear.
+function inks(image) {
+  if (page.inks.has(image)) return page.inks.get(image);
+  const width = Math.min(120, image.naturalWidth), height = Math.max(1, Math.round(width * image.naturalHeight / image.naturalWidth));
+  const copy = canvas(width, height), pixels = [];
+  copy.drawImage(image, 0, 0, width, height);
+  const data = copy.getImageData(0, 0, width, height).data;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] >= 128) pixels.push([data[i], data[i + 1], data[i + 2], data[i + 3] / 255]);
+  }
+  page.inks.set(image, pixels.length < 0.95 * width * height ? pixels : null);
+  return page.inks.get(image);
 }
 
 // ---- narrow screens

@@ -47,7 +47,8 @@ def test_a_formula_that_was_not_set_is_seen(opened):
 
 
 def test_a_picture_without_text_and_a_broken_one_are_seen(opened):
-    body = f"<img src='{HOLE('red')}'><img alt='a' src='lost.png'><img alt='b' src='{HOLE('red')}'><svg width='9'></svg>"
+    red = HOLE("red")
+    body = f"<img src='{red}'><img alt='a' src='lost.png'><img alt='b' src='{red}'><svg width='9'></svg>"
     pictures = opened(body).look("pictures")
     assert [len(pictures[name]) for name in ("mute", "broken", "mute drawings")] == [1, 1, 1]
 
@@ -62,7 +63,7 @@ def test_faint_text_is_seen(opened, style, faint):
 
 
 def test_faint_text_in_a_drawing_is_seen(opened):
-    body = '<svg width="90" height="40"><rect width="90" height="40" fill="{}"/><text y="20" fill="#555">word</text></svg>'
+    body = '<svg height="40"><rect width="90" height="40" fill="{}"/><text y="20" fill="#555">word</text></svg>'
     assert [len(opened(body.format(fill)).look("colors")["faint"]) for fill in ("white", "black")] == [0, 1]
 
 
