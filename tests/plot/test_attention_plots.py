@@ -32,7 +32,7 @@ def test_weights_and_tokens_arrive():
 
 def test_a_player_has_a_frame_for_each_head_and_leaves_no_figure_open():
     player = attention_player(np.stack([WEIGHTS, WEIGHTS[::-1]]))
-    assert player.labels == ["head 1", "head 2"] and len(set(player.uris)) == 2 and not plt.get_fignums()
+    assert player.labels == ["head 1", "head 2"] and len(set(player.frames)) == 2 and not plt.get_fignums()
 
 
 @pytest.mark.parametrize("call", [

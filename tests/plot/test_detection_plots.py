@@ -77,7 +77,7 @@ def test_the_player_goes_from_superpixels_to_one_region():
     tree = hierarchy(image, min_size=5)
     joins = len(tree.merges)
     player = merge_player(tree, image, frames=5)
-    assert len(player.uris) == 5
+    assert len(player.frames) == 5
     assert player.labels[0] == f"0 of {joins} joins, {joins + 1} regions"
     assert player.labels[-1] == f"{joins} of {joins} joins, 1 regions"
     assert player.html().count("<img") == 5

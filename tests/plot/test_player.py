@@ -1,7 +1,8 @@
 """Embedding and the player: one HTML string that needs nothing else and trusts no label.
 
 Proved: pixels survive the data URI, figures embed the same bytes twice, alt texts are there, labels are
-escaped (U8), no outside reference, the player has its controls and each frame exactly once.
+escaped (U8), no outside reference, the player has its controls and each frame exactly once, drawings are inline and
+keep their titles, what lies under all frames is stored once, animations of matplotlib can be played.
 """
 
 import base64
@@ -112,7 +113,7 @@ def test_the_player_shows_each_frame_once_and_only_the_first_at_first():
     assert [f["data-label"] for f in frames] == ["a", "b", "c"]
     assert [f["alt"] for f in frames] == ["fading: a", "fading: b", "fading: c"]
     assert ["hidden" in f for f in frames] == [False, True, True]
-    assert len({f["src"] for f in frames}) == 3
+    assert len({f["src"] for f in frames}) == 3 and [f["data-frame"] for f in frames] == ["0", "1", "2"]
 
 
 def test_the_player_has_slider_buttons_and_names_for_all_of_them():
@@ -140,21 +141,58 @@ def test_the_player_refers_to_nothing_outside():
 
 
 def test_figures_and_svg_strings_are_frames_too():
+    pixels, drawing = Player([curves(), '<svg viewBox="0 0 1 1"><circle r="1"/></svg>']).frames
+    assert decoded(pixels).startswith(b"\x89PNG")
+    assert drawing == '<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg"><circle r="1"/></svg>'
+    assert Player([pixels]).frames == [pixels]
+
+
+def test_a_drawing_is_inline_with_its_titles_and_a_name():
+    svg = '<svg viewBox="0 0 2 2"><circle r="1"><title>weight 0.25</title></circle></svg>'
+    parsed = Reader(Player([svg, svg], title="dots", labels=["one", "two"]).html())
+    assert [f["aria-label"] for f in parsed.all("figure")] == ["dots: one", "dots: two"]
+    assert ["hidden" in f for f in parsed.all("figure")] == [False, True]
+    assert parsed.text.count("weight 0.25") == 2 and len(parsed.all("circle")) == 2
+
+
+def test_ids_of_different_drawings_do_not_meet():
+    make = '<svg viewBox="0 0 1 1"><defs><clipPath id="a"/></defs><g clip-path="url(#a)"><circle r="{}"/></g></svg>'
+    parsed = Reader(Player([make.format(1), make.format(2)]).html())
+    ids, uses = [c["id"] for c in parsed.all("clippath")], [g["clip-path"] for g in parsed.all("g")]
+    assert len(set(ids)) == 2 and uses == [f"url(#{i})" for i in ids]
+
+
+def test_what_lies_under_all_frames_is_stored_once_and_is_no_frame():
     svg = '<svg viewBox="0 0 1 1"><circle r="1"/></svg>'
-    uris = Player([curves(), svg]).uris
-    assert b'xmlns="http://www.w3.org/2000/svg"' in decoded(uris[1]) and decoded(uris[0]).startswith(b"\x89PNG")
+    page = Player([svg, svg, svg], background=np.zeros((1, 2, 2))).html()
+    assert page.count("data:image/png") == 1 and page.count("data-frame") == 4        # three frames, and the script
+    assert Reader(page).all("image")[0]["style"] == "image-rendering:pixelated"
+    assert 'class="under" aria-hidden="true"><svg' in Player([svg], background=svg).html()
+
+
+def test_an_animation_of_matplotlib_becomes_a_player():
+    from matplotlib.animation import FuncAnimation
+
+    figure, ax = plt.subplots(figsize=(1, 1))
+    (line,) = ax.plot([0, 1], [0, 1])
+    movie = FuncAnimation(figure, lambda t: line.set_ydata([0, t]), frames=3, blit=False)
+    made = Player.of_page(movie.to_jshtml(), title="a line turns")
+    assert len(made.frames) == 3 and len(set(made.frames)) == 3
+    sizes = {Image.open(io.BytesIO(decoded(uri))).size for uri in made.frames}
+    assert sizes == {(100, 100)} and "class Animation" not in made.html()
 
 
 def test_a_film_of_figures_stays_small_and_keeps_its_colours():
-    uri = Player([curves()]).uris[0]
+    uri = Player([curves()]).frames[0]
     colours = np.asarray(Image.open(io.BytesIO(decoded(uri))).convert("RGB")).reshape(-1, 3)
     assert len(decoded(uri)) < 20_000
     assert (np.abs(colours - np.array([0x00, 0x72, 0xB2])).max(axis=1) < 12).any()       # the first line
 
 
 def test_two_players_on_one_page_do_not_meet():
-    ids = {Reader(p.html()).all("div")[0]["id"] for p in (player(), player(title="other"), player())}
-    assert len(ids) == 2
+    ids = {Reader(p.html()).all("div")[0]["class"] for p in (player(), player(title="other"), player(), player(width=9))}
+    assert len(ids) == 3
+    assert "max-width:9px" in player(width=9).html() and "max-width" not in player()._repr_html_().split("</style>")[0]
 
 
 @pytest.mark.parametrize("call, match", [
@@ -167,16 +205,19 @@ def test_malformed_frames_are_refused(call, match):
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node to run the script")
-def test_the_script_steps_plays_and_wraps_around():
+@pytest.mark.parametrize("calm, pace", [("false", 200), ("true", 1500)])
+def test_the_script_steps_plays_wraps_around_and_keeps_calm_when_asked(calm, pace):
     script = re.search("<script>(.*)</script>", player().html(), re.S)[1]
     harness = """
     const make = n => ({hidden: n > 0, dataset: {label: "f" + n}, style: {}});
     const frames = [0, 1, 2].map(make), slider = {value: 0, on: {}, setAttribute() {},
-      addEventListener(e, f) { this.on[e] = f; }}, caption = {}, icons = [make(0), make(0)], on = {};
-    const root = {querySelectorAll: s => s === "img" ? frames : s === "button" ? [] : icons,
-      querySelector: s => s === "input" ? slider : caption, addEventListener(e, f) { on[e] = f; }};
-    globalThis.document = {getElementById: () => root};
-    globalThis.setInterval = f => { globalThis.tick = f; return 7; };
+      addEventListener(e, f) { this.on[e] = f; }}, icons = [make(0), make(0)], on = {};
+    const caption = {setAttribute(k, v) { this[k] = v; }};
+    const root = {dataset: {}, querySelector: s => s === "input" ? slider : caption, addEventListener(e, f) { on[e] = f; },
+      querySelectorAll: s => s === "[data-frame]" ? frames : s === "button" || s === "figure svg" ? [] : icons};
+    globalThis.document = {querySelectorAll: s => { globalThis.asked = s; return [root]; }};
+    globalThis.matchMedia = () => ({matches: CALM});
+    globalThis.setInterval = (f, ms) => { globalThis.tick = f; globalThis.pace = ms; return 7; };
     globalThis.clearInterval = () => {};
     SCRIPT
     const at = () => frames.findIndex(f => !f.hidden), seen = [];
@@ -187,7 +228,7 @@ def test_the_script_steps_plays_and_wraps_around():
     key("ArrowRight"); key("End"); key("ArrowRight"); key("ArrowLeft"); key("Home"); key("x");
     key(" "); tick(); seen.push(at()); key(" ", "BUTTON");
     slider.value = "2"; slider.on.input(); seen.push(at());
-    console.log(JSON.stringify([seen, caption.textContent]));
-    """.replace("SCRIPT", script)
+    console.log(JSON.stringify([seen, caption.textContent, caption["aria-live"], pace, root.dataset.ready]));
+    """.replace("SCRIPT", script).replace("CALM", calm)
     out = subprocess.run(["node", "-e", harness], capture_output=True, text=True, check=True).stdout
-    assert json.loads(out) == [[1, 2, 0, 2, 0, 0, 0, 1, 1, 2], "f2"]
+    assert json.loads(out) == [[1, 2, 0, 2, 0, 0, 0, 1, 1, 2], "f2", "polite", pace, "yes"]
