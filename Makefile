@@ -1,6 +1,6 @@
 PYTHON ?= .venv/bin/python
 
-.PHONY: tour test notebooks bench lint results venv
+.PHONY: tour test notebooks book bench lint results venv
 
 venv: .venv/bin/minicv
 .venv/bin/minicv:
@@ -14,6 +14,9 @@ test: venv
 
 notebooks: venv                      # execute the sources once into committed .ipynb files
 	.venv/bin/pip install -q -e '.[docs]' && $(PYTHON) notebooks/build.py
+
+book: venv                           # docs/_build/html/index.html from the committed notebooks
+	.venv/bin/pip install -q -e '.[docs]' && $(PYTHON) docs/build.py
 
 results: venv                        # all experiments on seeds 0, 1, 2 into docs/results.jsonl
 	.venv/bin/minicv verify --resume
