@@ -3,7 +3,8 @@
 import json
 import re
 
-TAGGED = re.compile(r"\$\$(?P<before>(?:(?!\$\$).)*?)\s*\\tag\{(?P<number>\d+)\}\s*(?P<after>(?:(?!\$\$).)*?)\$\$", re.S)
+TAGGED = re.compile(
+    r"\$\$(?P<before>(?:(?!\$\$).)*?)\s*\\tag\{(?P<number>\d+)\}\s*(?P<after>(?:(?!\$\$).)*?)\$\$", re.S)
 QUIET = re.compile(r"(```.*?```|\$\$.*?\$\$|\$[^$]+\$|`[^`]+`|<[^>]+>)", re.S)
 
 
@@ -58,7 +59,7 @@ def _linked(text, lesson, numbers):
 
 def _labelled(match, lesson, notes):
     number = int(match["number"])
-    after = "\n" + notes[number] + "\n" if number in notes else ""
+    after = f"\n{{.where}}\n{notes[number]}\n" if number in notes else ""
     return f"\n$${match['before']}{match['after']}$$ ({label(lesson, number)})\n{after}"
 
 
