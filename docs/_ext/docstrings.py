@@ -1,8 +1,8 @@
 """Docstrings as they are written in minicv, turned into what Sphinx reads.
 
 They are plain text: single backticks are code, an indented block is shown as it stands, prose may follow the last
-section. `rest` marks the blocks and protects the characters that reStructuredText would take for markup. A function that
-computes an equation of a lesson gets a link back to it.
+section. `rest` marks the blocks and protects the characters that reStructuredText would take for markup. A function
+that computes an equation of a lesson gets a link back to it.
 """
 
 import functools

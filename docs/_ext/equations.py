@@ -9,6 +9,7 @@ import ast
 import functools
 import re
 import tomllib
+from pathlib import Path
 from typing import NamedTuple
 
 import lessons
@@ -19,8 +20,8 @@ LEFT_OUT = ("minicv/errors", "minicv/plot/", "minicv/experiments/", "minicv/test
             "minicv/autograd/modes.py", "minicv/autograd/tensor.py", "minicv/nn/init.py", "minicv/optim/descent.py")
 TOOLS = {("minicv/autograd/engine.py", "grad"), *(("minicv/optim/landscapes.py", name) for name in
          ("canyon", "saddle", "sphere", "rotation", "two_basins"))}
-GENERAL = ("minicv/nn/conv.py", "minicv/nn/container.py", "minicv/nn/linear.py", "minicv/nn/cost.py", "minicv/nn/norm.py",
-           "minicv/autograd/transforms.py")             # named only where nothing more special is used
+GENERAL = ("minicv/nn/conv.py", "minicv/nn/container.py", "minicv/nn/linear.py", "minicv/nn/cost.py",
+           "minicv/nn/norm.py", "minicv/autograd/transforms.py")     # named only where nothing more special is used
 PROVING = re.compile(r"equal|equation|formula|definition|loops|brute|by_hand|worked|follow|oracle|finite|exact")
 REFUSING = re.compile(r"refus|named|impossible|does_not_fit|bad_|slips")
 EXCEPTIONS = ROOT / "docs" / "equations.toml"
@@ -140,14 +141,17 @@ def proofs(at, most=2):
 
 
 def _distance(test, at):
-    """Tests beside the package first, then those whose name speaks of equality, then those that use little else."""
+    """Tests named after the file first, then those of its package; names that speak of equality; then narrow ones."""
+    file, package = test[0].endswith(f"/test_{Path(at[0]).stem}.py"), test[0].split("/")[1] == at[0].split("/")[1]
     telling = bool(REFUSING.search(test[1])) - bool(PROVING.search(test[1]))
-    return test[0].split("/")[1] != at[0].split("/")[1], telling, uses.breadth()[test]
+    return -2 * file - package, telling, uses.breadth()[test]
 
 
 def sentence(test):
-    """A test's name as the sentence that it is."""
-    return test.removeprefix("test_").replace("_", " ")
+    """A test's name as the sentence that it is; numbers of worked examples become what they were: B1.5."""
+    name = re.sub(r"^test_b(\d)_(\d+)_", r"B\1.\2:_", test).removeprefix("test_")
+    said = re.sub(r"(_[a-zA-Z]\d+)+$", "", name).replace("_", " ")
+    return said[:1].upper() + said[1:]
 
 
 # Text --------------------------------------------------------------------------------------------------
@@ -156,7 +160,8 @@ def sentence(test):
 def note(equation, home):
     """One line of Markdown: which functions compute an equation, which tests prove it."""
     if not equation.functions:
-        return equation.reason[:1].upper() + equation.reason[1:] + "."
+        reason = equation.reason or "a step of the derivation, checked by the code below it"
+        return reason[:1].upper() + reason[1:] + "."
     proved = dict.fromkeys(test for at in equation.functions for test in proofs(at))
     code = ", ".join(link(at, home) for at in equation.functions)
     return f"In code: {code}." + (" Proved by: " + "; ".join(map(proof_link, list(proved)[:3])) + "." if proved else "")
@@ -170,15 +175,16 @@ def link(at, home):
 
 def proof_link(test):
     """A test as a sentence that links to its source."""
-    said = "the generated suite for operations: values and derivatives" if test == SUITE else sentence(test[1])
+    said = "The generated suite for operations: values and derivatives" if test == SUITE else sentence(test[1])
     return f"{{source}}`{said} <{test[0]}#{test[1]}>`"
 
 
 def table(paths, home):
     """The page: every equation of the course with its function and its proof."""
-    parts = ["# Where an equation lives\n\nEvery numbered equation, the functions that compute it and the tests that prove "
-             "it. The list is made from the lessons: what the code below an equation takes from the library is what "
-             "implements it. The entries of the reference link back.\n"]
+    parts = ["# Where an equation lives\n\n"
+             "Every numbered equation, the functions that compute it and the tests that prove it. The list is made "
+             "from the lessons: what the code below an equation takes from the library is what implements it. The "
+             "entries of the reference link back.\n"]
     for path in paths:
         found = of_lesson(path)
         if found:

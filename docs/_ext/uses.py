@@ -1,4 +1,4 @@
-"""Which definitions of minicv a piece of code uses, and which tests use a definition. Nothing is executed but imports."""
+"""Which definitions of minicv a piece of code uses, and which tests use a definition; only imports are executed."""
 
 import ast
 import functools
