@@ -37,7 +37,7 @@ def _blocks(lines):
             fields = False
             yield ["", ""]                                 # two empty lines end a section for napoleon
         base = _base(base, indent, fields)
-        if literal and indent > base or paragraph[0].lstrip().startswith((".. ", ">>> ")):
+        if literal and indent > base or paragraph[0].lstrip().startswith((".. ", ">>> ", "===")):
             yield [*paragraph, ""]
         elif sum(map(bool, map(ITEM.match, paragraph))) > 1 and ITEM.match(paragraph[0]):
             yield [*map(_bullet, paragraph), ""]

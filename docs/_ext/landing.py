@@ -33,6 +33,7 @@ def page(course, notebooks, ids):
     names = {path.stem for path in notebooks}
     text = re.sub(r"^# .*$", lambda _: INTRODUCTION, course, count=1, flags=re.M)
     text = re.sub(r"`, `((?:notebooks/)?\d\d_)", r"`<br>`\1", text)
+    text = text.replace("| chapter |", "{.course}\n| chapter |", 1)
     text = re.sub(r"`((?:notebooks/)?(\d\d_\w+))`", lambda m: _lesson(m, names), text)
     text = re.sub(r"`(\w+)(/[\w/]*)`", _package, text)
     text = re.sub(r"(?<!\[)`([a-z0-9-]+)`", lambda m: f"[`{m[1]}`](#run-{m[1]})" if m[1] in ids else m[0], text)
