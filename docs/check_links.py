@@ -2,8 +2,8 @@
 
     python docs/check_links.py [FOLDER]      prints each fault; exit code 1 if there is any
 
-A plain link (``<a href>``) to another host is a reference to read and allowed; scripts, styles, pictures, fonts, frames and
-``url(...)`` in styles must be inside the folder or in the page itself.
+A plain link (``<a href>``) to another host is a reference to read and allowed; scripts, styles, pictures, fonts, frames
+and ``url(...)`` in styles must be inside the folder or in the page itself.
 """
 
 import re
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 LOADED = {"src", "srcset", "poster", "data", "xlink:href", "action", "background"}     # attributes that load something
 INLINE = ("data:", "blob:")
-STYLE_URL = re.compile(r"(?:url\(\s*|@import\s+)[\"']?([^\"')\s;]+)", re.I)
+STYLE_URL = re.compile(r"(?:url\(\s*|@import\s+(?!url\())[\"']?([^\"')\s;]+)", re.I)
 
 
 class Page(HTMLParser):

@@ -6,8 +6,9 @@ from pathlib import Path
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "setup.cfg").is_file())
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
 
-import minicv  # noqa: E402
 from sources import linkcode_resolve  # noqa: E402, F401
+
+import minicv  # noqa: E402
 
 project, author, copyright = "minicv", "the minicv authors", "the minicv authors, CC BY 4.0; code BSD-3-Clause"
 version = release = minicv.__version__
@@ -21,6 +22,8 @@ python_use_unqualified_type_names = True
 toc_object_entries = False
 
 nb_execution_mode = "off"                         # the committed notebooks carry their outputs
+nb_code_prompt_show = "Imports of this lesson"
+nb_code_prompt_hide = "Hide the imports"
 nb_render_text_lexer = "none"
 myst_enable_extensions = ["dollarmath", "attrs_block", "attrs_inline", "deflist"]
 myst_dmath_double_inline = True

@@ -1,9 +1,12 @@
 """The pages of the API: every name of every ``__all__``, with the docstring it has in the sources."""
 
+import functools
 import importlib
 import inspect
 import pkgutil
 import re
+
+import sources
 
 import minicv
 from minicv.autograd import Op
@@ -12,9 +15,9 @@ SINGLE = ("minicv.errors", "minicv.files", "minicv.functional")      # public mo
 
 
 def packages():
-    """Dotted names of the public packages, in the order of the layout."""
-    found = [info.name for info in pkgutil.iter_modules(minicv.__path__, "minicv.")]
-    return [name for name in found if name in SINGLE or public(name)]
+    """Dotted names of the public packages, the library itself first."""
+    found = [info for info in pkgutil.iter_modules(minicv.__path__, "minicv.")]
+    return ["minicv", *(info.name for info in found if info.name in SINGLE or info.ispkg and public(info.name))]
 
 
 def public(name):
@@ -50,12 +53,21 @@ def kind(value):
 
 def homes():
     """{id of an object: the qualified name under which it is documented}, the first one that is met."""
-    order = sorted(packages(), key=lambda name: name == "minicv.functional")
+    order = sorted(packages(), key=lambda name: (name == "minicv", name == "minicv.functional"))
     found = {}
     for package in order:
         for name, _, value in entries(package):
             if kind(value) != "data":
                 found.setdefault(id(value), name)
+    return found
+
+
+@functools.cache
+def documented():
+    """{(file, definition): qualified name} of everything that has an entry."""
+    found = {}
+    for name in homes().values():
+        found.setdefault(sources.place(name), name)
     return found
 
 
@@ -73,7 +85,7 @@ def pages():
 
 
 def _stem(package):
-    return package.removeprefix("minicv.")
+    return package.removeprefix("minicv.").replace("minicv", "top")
 
 
 def _page(package, home):

@@ -1,10 +1,17 @@
 """Docstrings as they are written in minicv, turned into what Sphinx reads.
 
 They are plain text: single backticks are code, an indented block is shown as it stands, prose may follow the last
-section. `rest` marks the blocks and protects the characters that reStructuredText would take for markup.
+section. `rest` marks the blocks and protects the characters that reStructuredText would take for markup. A function
+that computes an equation of a lesson gets a link back to it.
 """
 
+import functools
 import re
+
+import equations
+import lessons
+import pages
+import sources
 
 KEPT = re.compile(r"(``.+?``|(?::[\w:]+:)?`[^`]+`_{0,2}|\.\. \w[\w-]*::.*)")
 FIELD = re.compile(r"[*\w][\w*., ]*(:|$)")                      # "x, y : array" or "ArgError"
@@ -20,7 +27,7 @@ def rest(lines):
 def _blocks(lines):
     paragraphs, base, fields = _paragraphs(lines), 0, False
     literal = False                                        # the last paragraph announced a block with "::"
-    for k, paragraph in enumerate(paragraphs):
+    for paragraph in paragraphs:
         indent = _indent(paragraph[0])
         if len(paragraph) > 1 and re.fullmatch(r"-{3,}", paragraph[1].strip()):
             base, fields, literal = 0, paragraph[0].strip() in FIELDS, False
@@ -30,7 +37,7 @@ def _blocks(lines):
             fields = False
             yield ["", ""]                                 # two empty lines end a section for napoleon
         base = _base(base, indent, fields)
-        if literal and indent > base or paragraph[0].lstrip().startswith((".. ", ">>> ")):
+        if literal and indent > base or paragraph[0].lstrip().startswith((".. ", ">>> ", "===")):
             yield [*paragraph, ""]
         elif sum(map(bool, map(ITEM.match, paragraph))) > 1 and ITEM.match(paragraph[0]):
             yield [*map(_bullet, paragraph), ""]
@@ -97,6 +104,18 @@ def _escape(text):
 
 def _process(app, what, name, obj, options, lines):
     lines[:] = rest(lines)
+    if where := _equations().get(sources.place(name) if what in ("function", "class", "exception") else None):
+        lines += ["", "", "Equation " + ", ".join(map(_mention, where)) + ".", ""]
+
+
+@functools.cache
+def _equations():
+    return equations.back_links(pages.notebooks(sources.ROOT))
+
+
+def _mention(equation):
+    label = lessons.label(equation.lesson, equation.number)
+    return f":eq:`{label}` of :doc:`lesson {equation.lesson[:2]} </lessons/{equation.lesson}>`"
 
 
 def setup(app):

@@ -11,11 +11,6 @@ import importlib
 import inspect
 from pathlib import Path
 
-from docutils import nodes
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
-
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "setup.cfg").is_file())
 FOLDERS = ("minicv", "tests")
 
@@ -102,6 +97,10 @@ def collect(app):
 
 def body(file, links):
     """One file as HTML: highlighted, with anchors and links back to the documentation."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
     text = (ROOT / file).read_text(encoding="utf-8")
     lines = highlight(text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)).splitlines()
     for name, line in definitions(file).items():
@@ -112,20 +111,37 @@ def body(file, links):
 
 def role(name, rawtext, text, lineno, inliner, options=None, content=None):
     """``source``: the shown text is the definition, or the file."""
+    from docutils import nodes
+
     shown, _, target = text.rpartition("<")
     file, _, definition = (target.rstrip(">") if shown else text).partition("#")
     try:
         url = address(file, definition or None)
     except ValueError as error:
         return [], [inliner.reporter.error(f"source: {error}", line=lineno)]
-    depth = inliner.document.settings.env.docname.count("/")
-    node = nodes.reference(rawtext, "", internal=True, refuri="../" * depth + url)
-    node += nodes.literal("", shown.strip() or definition or file)
+    node = nodes.reference(rawtext, "", internal=True, refuri=_up(inliner) + url)
+    node += nodes.literal("", shown.strip() or definition or file) if not shown else nodes.inline("", shown.strip())
     return [node], []
+
+
+def lesson_role(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """``lesson``: the page of a lesson by its number."""
+    from docutils import nodes
+
+    found = list((ROOT / "notebooks").glob(f"{text}_*.ipynb"))
+    if len(found) != 1:
+        return [], [inliner.reporter.error(f"lesson: there is no lesson {text}", line=lineno)]
+    url = f"{_up(inliner)}lessons/{found[0].stem}.html"
+    return [nodes.reference(rawtext, f"lesson {text}", internal=True, refuri=url)], []
+
+
+def _up(inliner):
+    return "../" * inliner.document.settings.env.docname.count("/")
 
 
 def setup(app):
     """Needs `sphinx.ext.linkcode` for the links from the API."""
     app.add_role("source", role)
+    app.add_role("lesson", lesson_role)
     app.connect("html-collect-pages", collect)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
