@@ -220,7 +220,7 @@ for attempt in (lambda: Conv2d(30, 30, 3, groups=4), lambda: width_for(256, 32, 
 # %%
 report = grouped_conv(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 for row in report.tables.popitem()[1]:
     print(f"{row['groups']} groups lose {row['share lost']:.1%}")
@@ -248,7 +248,7 @@ module_svg(Bottleneck(256, 64, groups=2, group_width=40, rng=0), (1, 256, 14, 14
 # %%
 report = resnext_block(asked_preset()).check()
 for draw in list(report.figures.values())[1:]:
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 print({name: f"{value:.1e}" for name, value in report.metrics.items() if name.endswith("differs")})
 assert max(value for name, value in report.metrics.items() if name.endswith("differs")) < 1e-10
@@ -277,7 +277,7 @@ assert report.metrics["parameter_counts_off"] == 0
 # %%
 report = se_module(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 assert report.metrics["permutation_changes"] < 1e-12
 
@@ -303,7 +303,7 @@ module_svg(SEBasicBlock(64, 64, rng=0), (1, 64, 56, 56), depth=2)
 # %%
 report = senet(asked_preset()).check()
 for draw in list(report.figures.values())[1:]:
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 m = report.metrics
 print(f"toy: {m['toy_accuracy_without']:.3f} without, {m['toy_accuracy']:.3f} with a gate; "

@@ -182,7 +182,7 @@ for attempt in (lambda: MobileNetV2(width=0), lambda: InvertedResidual(8, 8, str
 # %%
 report = separable(asked_preset()).check()
 for draw in report.figures.values():
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 m = report.metrics
 print(f"a separable convolution must miss {m['residual_of_dense']:.1%} of a random one")
@@ -202,7 +202,7 @@ module_svg(InvertedResidual(24, 24, t=6, rng=0), (1, 24, 56, 56), depth=3)
 # %%
 report = inverted(asked_preset()).check()
 for draw in list(report.figures.values())[1:]:
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 for row in report.tables.popitem()[1]:
     print(f"d = {row['dimensions']:2d}: {row['points lost']:6.1%} of the points lost, error {row['error']:.4f}")
@@ -219,7 +219,7 @@ report = mobilenet_v2(asked_preset()).check()
 for row in rows:
     print(f"{row['row']:9s}{row['side']:5d}² x {row['channels']:4d}{row['parameters']:12,d}{row['MMAC']:8.2f} MMAC")
 for draw in report.figures.values():
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 print(f"a small one on ten shapes: {report.metrics['accuracy']:.3f}")
 assert report.metrics["rows_off"] == 0 and sum(row["parameters"] for row in rows) == 3_504_872
@@ -242,7 +242,7 @@ module_svg(WideBlock(160, 160, dropout=0.3, rng=0).train(), (1, 160, 32, 32))
 # %%
 report = wide_resnet(asked_preset()).check()
 for draw in list(report.figures.values())[1:]:
-    draw().set_dpi(58)
+    draw().set_dpi(85)
     plt.show()
 published, _ = report.tables.values()
 for row in published:

@@ -207,7 +207,7 @@ for attempt in (
 
 
 # %%
-def show(report, *which, dpi=58):
+def show(report, *which, dpi=85):
     """Draw some of the figures of a report."""
     draws = list(report.figures.values())
     for k in which:

@@ -239,7 +239,7 @@ attention_player(matrices, title="Weights of seven queries", width=360, interval
 
 
 # %%
-def show(draw, dpi=55):
+def show(draw, dpi=80):
     """Show a figure of a report in a size that keeps the page small."""
     draw().set_dpi(dpi)
     plt.show()

@@ -189,12 +189,12 @@ class FaceScenes(Stream):
     ======  ===============  =======  =====================================================================
     field   shape            dtype    meaning
     ======  ===============  =======  =====================================================================
-    image   (1, *size)       float32  grey levels in [0, 1]
+    image   (1, H, W)        float32  grey levels in [0, 1]
     boxes   (R, 4)           float32  xyxy, the square that a face fills as it does in `FacePatches`
     labels  (R,)             int64    0
     ======  ===============  =======  =====================================================================
 
-    size (height, width) in pixels; faces (low, high): R is drawn from it, (0, 0) gives clutter alone; side (low,
+    size = (H, W) in pixels; faces (low, high): R is drawn from it, (0, 0) gives clutter alone; side (low,
     high): of the squares in pixels. nuisance, occlusion, noise as for `Faces`. Raises ArgError where the faces
     cannot fit.
     """

@@ -20,12 +20,12 @@ FIRST_DAY, LAST_DAY = date(1000, 1, 1), date(2999, 12, 31)
 class SeqToy(Stream):
     """Pairs of token sequences.
 
-    ======  =======  =====  =====================================================
-    field   shape    dtype  meaning
-    ======  =======  =====  =====================================================
-    source  (L,)     int64  symbols, numbers 3 .. vocabulary + 2
-    target  (T + 2,) int64  SOS, the answer of T symbols, EOS; T = L but for dates
-    ======  =======  =====  =====================================================
+    ======  ========  =====  ======================================================
+    field   shape     dtype  meaning
+    ======  ========  =====  ======================================================
+    source  (L,)      int64  symbols, numbers 3 .. vocabulary + 2
+    target  (T + 2,)  int64  SOS, the answer of T symbols, EOS; T = L but for dates
+    ======  ========  =====  ======================================================
 
     Tokens 0, 1, 2 are `PAD`, `SOS`, `EOS`; a model has `num_tokens` = vocabulary + 3 of them, with the
     names `symbols`. Sequences differ in length: stack them with `pad_collate`, or all with `arrays()`.
