@@ -40,6 +40,8 @@ html_theme = "furo"
 html_title = "minicv: the course book"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_favicon = "_static/favicon.svg"
+html_show_search_summary = False                  # summaries are fetched, which a browser refuses for files on disk
 html_copy_source = html_show_sourcelink = False
 html_show_sphinx = False
 html_theme_options = {"footer_icons": [], "navigation_with_keys": True, "top_of_page_buttons": []}

@@ -97,4 +97,4 @@ def _table(values, x):
     lines += [f"M{x + CELL * j} 10v{CELL * rows}" for j in range(columns + 1)]
     numbers = [f'<text x="{x + CELL * j + CELL // 2}" y="{CELL * i + 29}">{value:g}</text>'
                for (i, j), value in np.ndenumerate(values) if not np.isnan(value)]
-    return f'<path d="{"".join(lines)}" stroke="#444"/>{"".join(numbers)}'
+    return f'<path d="{"".join(lines)}" fill="none" stroke="#444"/>{"".join(numbers)}'

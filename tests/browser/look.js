@@ -1,6 +1,6 @@
 // What a reader can see on a page, measured from inside it. Every function returns plain data.
 
-const CODE = "pre, code, script, style, textarea, mjx-container, .raw-tex";
+const CODE = "pre, code, .sig, script, style, textarea, mjx-container, .raw-tex";
 
 function content() {
   return document.querySelector("[role=main], article, main") || document.body;
