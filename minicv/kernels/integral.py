@@ -24,6 +24,7 @@ from .buffers import empty
 from .host import host
 from .launch import compiler_runs, example
 
+BYTE_ROWS = 2**24                   # rows of bytes whose sum surely fits uint32
 ROWS = 64                           # of a band, at least
 
 
@@ -158,7 +159,7 @@ def _sum_planes(planes, out):
     """Fill the table under its first row, band by band."""
     from .integral_loops import column_sums, sum_bands, sum_byte_bands
     M, H, W = planes.shape
-    rows = ROWS if out.dtype == np.float64 else max(ROWS, -(-H // threads.get_num_threads()))
+    rows = ROWS if out.dtype == np.float64 else max(ROWS, min(-(-H // threads.get_num_threads()), BYTE_ROWS))
     bands, is_bytes = -(-H // rows), planes.dtype == np.uint8
     above = np.zeros((M, bands, W + 1), out.dtype)
     if bands > 1:

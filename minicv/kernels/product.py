@@ -22,17 +22,18 @@ from .panels import panels, prepared, tile_addresses, tile_height
 from .threads import one_blas_thread
 
 SIDE, WORK, PIECES = 128, 2**22, 16     # a piece has so many rows or columns and multiply-adds, at least; most pieces
-SMALL = 2**18                           # multiply-adds for which the library starts no thread
+SMALL, LONG = 2**18, 2**12              # multiply-adds and inner axis up to which the library starts no thread
 EDGE, INNER = 32, 128                   # the register tile needs so many rows and columns, and so long an inner axis
 BLOCK, TOGETHER, DEPTH = 8, 8, 512      # tiles below each other, panels side by side and inner axis of one item
 
 
 def matmul(a, b, out=None, kept=False):
-    """``np.matmul`` of arrays with at least two axes; the result is written to `out` if that is given.
+    """``np.matmul`` of arrays with at least two axes; the result is written to `out` if that is given, which must
+    have its shape and lie in other memory.
 
     `kept` says that b will be used again unchanged, see `panels.prepared`; b may be a view of a parameter.
     """
-    if a.size * b.shape[-1] < SMALL:
+    if a.size * b.shape[-1] < SMALL and a.shape[-1] <= LONG:
         return np.matmul(a, b, out=out)
     if a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype or a.shape[1] != len(b):
         with one_blas_thread():

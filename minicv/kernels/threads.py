@@ -26,11 +26,13 @@ def set_num_threads(n: int) -> None:
     ArgError
         If `n` is not an integer of at least 1.
     """
-    global _chosen
+    global _chosen, _setting
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ArgError(f"set_num_threads: n is {n!r}, expected an integer >= 1")
-    _chosen = int(n)
-    _set_blas_threads(_chosen)
+    with _lock:
+        _chosen = _setting = int(n)
+        if not _guests:                     # else the last product under way sets it when it ends
+            _set_blas_threads(_chosen)
 
 
 def get_num_threads() -> int:
@@ -68,6 +70,19 @@ def one_blas_thread():
             _guests -= 1
             if not _guests:
                 _set_openblas_threads(_setting)
+
+
+def _after_fork():
+    """In a child the products of the parent's other threads are gone, and so is whoever held the lock."""
+    global _lock, _guests
+    _lock = threading.Lock()
+    if _guests:
+        _guests = 0
+        _set_openblas_threads(_setting)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @cache

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minicv.errors import ArgError, BoxError, DTypeError, ShapeError
 from minicv.kernels import integral as module
 from minicv.kernels import integral_loops as loops
+from minicv.kernels import threads
 from minicv.kernels.integral import integral_image, rectangle_sums, tilted_integral_image, tilted_sums
 
 pytestmark = pytest.mark.ch4
@@ -260,3 +261,11 @@ def test_opencv_has_the_same_tables():
         np.testing.assert_allclose(integral_image(x), upright, atol=1e-9)
         np.testing.assert_allclose(integral_image(x, squared=True), squares, atol=1e-9)
         np.testing.assert_allclose(tilted_integral_image(x), tilted, atol=1e-3 if dtype == np.float32 else 0)
+
+
+@pytest.mark.slow
+def test_more_rows_of_bytes_than_fit_uint32_in_a_band(monkeypatch):
+    """34 million rows of 255 on two threads: half of them already add up to more than 2^32."""
+    for count in (1, 2):
+        monkeypatch.setattr(threads, "_chosen", count)
+        assert integral_image(np.full((34_000_000, 1), 255, np.uint8))[-1, -1] == 255 * 34_000_000

@@ -7,6 +7,7 @@ bytes (T2); the BLAS library's own setting is back after a product, also after a
 threads at once (N1).
 """
 
+import os
 import threading
 
 import numpy as np
@@ -150,5 +151,48 @@ def test_the_librarys_setting_returns():
         with pytest.raises(ValueError):
             product.matmul(a, b[:-1].repeat(2, axis=1))
         assert not failures and set(inside) == {1} and threads._get_blas_threads() == 2
+    finally:
+        threads._set_blas_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(1, 10_500, 1), (2, 40_000, 3)], ids=str)
+def test_long_inner_products_do_not_depend_on_threads(shape):
+    if not threads._openblas():
+        pytest.skip("NumPy came without OpenBLAS")
+    before, results = threads._get_blas_threads(), []
+    try:
+        for count in (1, 2):
+            threads._set_blas_threads(count)
+            results.append(product.matmul(*operands(*shape, np.float64)).tobytes())
+    finally:
+        threads._set_blas_threads(before)
+    assert results[0] == results[1]
+
+
+def test_a_number_of_threads_set_during_a_product_holds_afterwards(monkeypatch):
+    monkeypatch.setattr(threads, "_chosen", None)
+    before = threads._get_blas_threads()
+    try:
+        with threads.one_blas_thread():
+            threads.set_num_threads(2)
+            assert not threads._openblas() or threads._get_blas_threads() == 1
+        assert threads.get_num_threads() == 2
+        assert not threads._openblas() or threads._get_blas_threads() == 2
+    finally:
+        threads._set_blas_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_forked_during_a_product_is_not_left_on_one_thread():
+    if not threads._openblas():
+        pytest.skip("NumPy came without OpenBLAS")
+    before = threads._get_blas_threads()
+    try:
+        threads._set_blas_threads(2)
+        with threads.one_blas_thread():
+            child = os.fork()
+            if not child:
+                os._exit(10 * threads._guests + threads._get_blas_threads())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     finally:
         threads._set_blas_threads(before)
