@@ -33,7 +33,7 @@ def _correlate(x, w, b=None, *, stride, padding, dilation, **settings):
     return nothing((x.shape[0], w.shape[0], *size))
 
 
-def _matmul(a, b):
+def _matmul(a, b, **settings):
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return nothing((*lead, a.shape[-2], b.shape[-1]))
 
