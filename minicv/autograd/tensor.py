@@ -245,8 +245,8 @@ class Tensor:
 
     def _wrote(self):
         self.version += 1
-        if self._array.ndim == 4:
-            own(self._array)             # what kernels prepared from a filter is out of date
+        if self._array.ndim > 1:
+            own(self._array)             # what kernels prepared from a filter or matrix is out of date
         writes.latest = object()
         if self.node is not None:
             self.node.result_version += 1

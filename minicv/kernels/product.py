@@ -38,7 +38,10 @@ def matmul(a, b, out=None, kept=False):
     if a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype or a.shape[1] != len(b):
         with one_blas_thread():
             return np.matmul(a, b, out=out)
-    out = empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
+    shape = a.shape[0], b.shape[1]
+    out = empty(shape, a.dtype) if out is None else out
+    if out.shape != shape or not out.flags.writeable:
+        raise ValueError(f"matmul: out has shape {out.shape}, expected a writable array {shape}")
     return _by_tiles(a, b, out, kept) if _tiles_can(a, b, out) else _by_library(a, b, out)
 
 

@@ -13,9 +13,10 @@ import threading
 import numpy as np
 import pytest
 
-from minicv.autograd import no_grad
+from minicv.autograd import Tensor, no_grad
 from minicv.kernels import panels, product, threads
-from minicv.nn import Parameter
+from minicv.nn import Linear, Parameter
+from minicv.optim import SGD
 
 from .test_fast_conv import Guarded, compiled
 
@@ -95,6 +96,42 @@ def test_panels_of_a_parameter_and_its_views_are_kept_until_it_is_written():
     with no_grad():
         w *= 2
     np.testing.assert_allclose(product.matmul(x, w._array.T, kept=True), x @ w._array.T, rtol=0, atol=1e-4)
+
+
+@compiled
+@pytest.mark.parametrize("write", [
+    lambda w: w.copy_(2 * np.asarray(w)), lambda w: w.__imul__(2), lambda w: w.__setitem__(3, 0.0),
+    lambda w: setattr(w, "data", 3 * np.asarray(w))], ids=["copy_", "*=", "[3]", "data"])
+def test_a_layer_whose_weight_was_written_forgets_what_was_prepared(write):
+    layer, x = Linear(256, 128, rng=0), operands(64, 256, 1)[0]
+    with no_grad():
+        before = [np.asarray(layer(x)) for _ in range(3)]
+        write(layer.weight)
+        expected = x @ np.array(layer.weight.data).T + np.array(layer.bias.data)
+        for _ in range(3):
+            np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=0, atol=1e-3)
+    assert abs(before[-1] - expected).max() > 0.1
+
+
+@compiled
+def test_training_is_seen_by_inference_between_the_steps():
+    layer, x = Linear(256, 128, rng=0), operands(64, 256, 1)[0]
+    optimizer = SGD(layer.parameters(), lr=0.1)
+    for _ in range(3):
+        with no_grad():
+            for _ in range(3):
+                expected = x @ np.array(layer.weight.data).T + np.array(layer.bias.data)
+                np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=0, atol=1e-3)
+        layer.zero_grad()
+        (layer(Tensor(x))**2).sum().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("shape", [(300, 256), (256, 224), (256, 288), (200, 256)], ids=str)
+def test_a_result_of_another_shape_is_refused(shape):
+    a, b = operands(256, 256, 256)
+    with pytest.raises(ValueError, match="out has shape"):
+        product.matmul(a, b, out=np.empty(shape, np.float32))
 
 
 def test_batches_and_mixed_dtypes_are_left_to_numpy():
