@@ -46,6 +46,7 @@ row("stem7x7s2 3-64@224 n8 f", "convolution", conv(8, 3, 64, 224, 7, 2, 3, train
 row("stem7x7s2 3-64@224 n8 f+dw", "convolution", conv(8, 3, 64, 224, 7, 2, 3, train=True, image_grad=False), 5e-5)
 row("conv3x3 3-64@32 n64 f+dw", "convolution", conv(64, 3, 64, 32, 3, 1, 1, train=True, image_grad=False), 5e-5)
 both("conv3x3 16@32 n64", 64, 16, 16, 32, 3, 1, 1, tolerance=1e-4)
+both("conv3x3 32@32 n64", 64, 32, 32, 32, 3, 1, 1, tolerance=1e-4)
 both("conv3x3s2 128-256@28 n8", 8, 128, 256, 28, 3, 2, 1)
 for rate in (2, 6, 12):
     row(f"dilated3x3 r{rate} 256@65 n1 f", "convolution", conv(1, 256, 256, 65, 3, 1, rate, rate, train=False), 1e-4)
