@@ -215,8 +215,8 @@ def timm(name, ours, shape=(1, 3, 96, 96), names="", **options):
                 lambda lib: lib.timm.create_model(name, num_classes=10), shape, names)
 
 
-# With hashed weights sums grow from block to block. Behind thirty blocks gates that read them are open or shut, and
-# rounding decides about some: F(x) has to be smaller.
+# With hashed weights sums grow from block to block. Behind thirty blocks (in EfficientNet-B7, too) gates that read them
+# are open or shut, and rounding decides about some: F(x) has to be smaller.
 DEEP_GATES = {"seresnet101": (1, 3, 96, 96), "seresnet152": (1, 3, 96, 96), "seresnext101_32x4d": (1, 3, 96, 96),
               "senet154": (1, 3, 64, 64)}
 FULL = {
@@ -229,9 +229,9 @@ FULL = {
         timm_resnet([1, 1, 1, 1], cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
                     block_reduce_first=2), (1, 3, 48, 64)),
     **{name: tv(name) for name in (
-        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
+        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
         "resnext101_64x4d", "wide_resnet50_2", "alexnet", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")},
-    "wide_resnet101_2": tv("wide_resnet101_2", (1, 3, 64, 64)),
+    **{name: tv(name, (1, 3, 64, 64)) for name in ("resnext101_32x8d", "wide_resnet101_2")},
     "resnext101_32x4d": timm("resnext101_32x4d", "resnext101_32x4d"),
     **{name: tv(name, (1, 3, 64, 64)) for name in ("vgg11", "vgg13", "vgg16", "vgg19")},
     "vgg11_bn": tv("vgg11_bn", (1, 3, 64, 64), "vgg11", batch_norm=True),
@@ -250,7 +250,8 @@ FULL = {
     **{f"efficientnet_b{i}": timm(f"efficientnet_b{i}", f"efficientnet_b{i}") for i in range(5)},
     "efficientnet_b0_torchvision": tv("efficientnet_b0", names="torchvision_efficientnet"),
     **{f"efficientnet_b{i}_torchvision": tv(f"efficientnet_b{i}", names="torchvision_efficientnet",
-                                            norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)) for i in (5, 6, 7)},
+                                            norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01))._replace(
+                                                calm="block.3.1.weight" if i == 7 else "") for i in (5, 6, 7)},
     **{name: timm(name, name) for name in ("seresnet18", "seresnet34", "seresnet50", "seresnext50_32x4d")},
     **{name: timm(name, name, side)._replace(calm="bn3.weight") for name, side in DEEP_GATES.items()},
     "legacy_seresnet50": timm("legacy_seresnet50", "seresnet50", names="legacy_senet", stride_in="1x1",

@@ -17,12 +17,7 @@ def test_every_network_with_a_reference_has_a_row():
     assert set(ROWS) == set(parity.names())
 
 
-RED = {"resnext101_32x8d", "efficientnet_b7_torchvision"}
-STIFF = pytest.mark.xfail(strict=True, reason="float32 gradients through so many blocks of hashed weights are off "
-                                              "by 4e-3 and 1e-2; in float64 both networks agree to 2e-11")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=STIFF) if name in RED else name for name in ROWS])
+@pytest.mark.parametrize("name", ROWS)
 def test_no_row_is_red(name):
     assert parity.red(ROWS[name]) == []
 
