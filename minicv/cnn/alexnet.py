@@ -9,6 +9,7 @@ import numpy as np
 
 from ..nn import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from ..nn.check import choice, integers
+from .backbone import before_pools
 
 VARIANTS = {"alexnet": (64, 192, 384, 256, 256), "alexnet_2012": (96, 256, 384, 384, 256)}
 
@@ -49,12 +50,7 @@ class AlexNet(Module):
         "c4" is the map called conv5 (224 pixels make 55, 27 and 13). NB: `features` is the chain of layers, as in
         torchvision; it ends with the third pool.
         """
-        maps = {}
-        for layer in self.features:
-            if isinstance(layer, MaxPool2d):
-                maps[f"c{len(maps) + 2}"] = x
-            x = layer(x)
-        return maps
+        return before_pools(self.features, x, 2)
 
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""

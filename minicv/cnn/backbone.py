@@ -14,6 +14,7 @@ from ..autograd.tensor import Tensor
 from ..errors import ArgError
 from ..nn import AvgPool2d, Conv2d, MaxPool2d
 from ..nn.check import integer
+from ..nn.cost import zeros
 
 
 def pyramid(net, x):
@@ -27,6 +28,16 @@ def pyramid(net, x):
     {'c4': (96, 4, 4), 'c5': (1280, 2, 2)}
     """
     return (net.pyramid if hasattr(net, "pyramid") else net.features)(x)
+
+
+def before_pools(layers, x, level):
+    """Maps {"c<level>": ..., ...} of a chain of layers: what each of its maximum pools reads."""
+    maps = {}
+    for layer in layers:
+        if isinstance(layer, MaxPool2d):
+            maps[f"c{len(maps) + level}"] = x
+        x = layer(x)
+    return maps
 
 
 def dilate(net, stride, *inputs):
@@ -99,7 +110,7 @@ class _Strides:
         """Pairs (layer, total stride of what it reads)."""
         try:
             with no_grad(), observe(self._op):
-                self.net(*[Tensor(np.zeros(x, np.float32)) if isinstance(x, (tuple, list)) else x for x in inputs])
+                self.net(*[zeros("dilate", x, np.float32) for x in inputs])
         finally:
             for handle in self.handles:
                 handle.remove()

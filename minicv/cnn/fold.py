@@ -12,10 +12,11 @@ import numpy as np
 
 from ..autograd.activation import relu
 from ..autograd.modes import no_grad, observe
-from ..autograd.tensor import Tensor
 from ..errors import ArgError
 from ..nn import BatchNorm2d, Conv2d, FrozenBatchNorm2d, Module, Parameter, init
 from ..nn.check import choice
+from ..nn.cost import zeros
+from ..nn.flow import tensors_of
 from .finetune import replace_modules
 
 
@@ -91,12 +92,11 @@ class _Trace:
         """Pairs (norm, convolution) that may be folded."""
         try:
             with no_grad(), observe(self._op):
-                result = self.model(*[Tensor(np.zeros(x, np.float32)) if isinstance(x, (tuple, list)) else x
-                                      for x in inputs])
+                result = self.model(*[zeros("fold_batch_norm", x, np.float32) for x in inputs])
         finally:
             for handle in self.handles:
                 handle.remove()
-        returned = {id(y) for y in _tensors(result)}
+        returned = {id(y) for y in tensors_of(result)}
         return [(self.readers[id(y)][0], conv) for y, conv in self.made.values()
                 if id(y) not in returned and self._belong_together(y, conv)]
 
@@ -119,10 +119,3 @@ class _Trace:
         for x in inputs:
             if id(x) in self.made or id(x) in self.filters:
                 self.readers.setdefault(id(x), []).append(self.norm)
-
-
-def _tensors(result):
-    """All Tensors in what a model returned."""
-    if isinstance(result, dict):
-        result = tuple(result.values())
-    return [y for item in result for y in _tensors(item)] if isinstance(result, (tuple, list)) else [result]

@@ -19,6 +19,7 @@ from ..nn import (
     Sequential,
 )
 from ..nn.check import choice, integers
+from .backbone import before_pools
 
 WIDTHS = (64, 128, 256, 512, 512)
 VARIANTS = {                    # table 1, columns A, B, D, E: convolutions in each of the five blocks
@@ -67,12 +68,7 @@ class VGG(Module):
         "c5" is the map called conv5_3 in detectors with VGG-16. NB: `features` is the chain of layers, as in
         torchvision; it ends with the fifth pool.
         """
-        maps = {}
-        for layer in self.features:
-            if isinstance(layer, MaxPool2d):
-                maps[f"c{len(maps) + 1}"] = x
-            x = layer(x)
-        return maps
+        return before_pools(self.features, x, 1)
 
     def forward(self, x):
         """x (N, 3, H, W) -> logits (N, num_classes)."""
