@@ -69,8 +69,6 @@ def _packed(b, kept):
         made = panels(b.T[:, :, None, None]) if b.flags.c_contiguous else panels(b[:, :, None, None], adjoint=True)
         return made.reshape(-1, len(b), made.shape[-1])
 
-    if not kept:
-        return make()
     owner = b.base if isinstance(b.base, np.ndarray) else b
     return prepared(owner, ("product", b.ctypes.data - owner.ctypes.data, b.shape, b.strides), make, kept)
 

@@ -16,7 +16,7 @@ def multiply_numpy(a, b, c, by_columns, block_rows, together, tile_rows, depth, 
 
 @kernel(twin=multiply_numpy, out="c", vector=True)
 def multiply(start, stop, a, b, c, by_columns, block_rows, together, tile_rows, depth, tile, narrow_tile):
-    """An item is a block of rows of c under some panels of b (panels, K, width).
+    """An item is a block of `block_rows` rows of c under `together` panels of b (panels, K, width).
 
     `a` is (M, K), or (K, M) where it lies `by_columns`. The inner axis is cut into pieces of `depth`: all tiles of an
     item add up one piece after the other, so that the rows of a stay in the cache.
@@ -30,20 +30,20 @@ def multiply(start, stop, a, b, c, by_columns, block_rows, together, tile_rows, 
         first, panel = item // groups * block_rows, item % groups * together
         height, last = min(block_rows, M - first), min(panels, panel + together)
         parts = (height + tile_rows - 1) // tile_rows
-        for piece in range((K + depth - 1) // depth * (last - panel)):
-            k, p = piece // (last - panel) * depth, panel + piece % (last - panel)
-            count = min(width, N - p * width)
-            whole = count == width or count == width // 2
-            to, to_step = (c.ctypes.data + 4 * (first * N + p * width), N) if whole else (edge.ctypes.data, width)
-            chosen = tile if count > width // 2 else narrow_tile
-            for part in range(parts):
-                done = height * part // parts
-                rows = height * (part + 1) // parts - done
-                call(chosen, (rows, 1, table.ctypes.data, table.ctypes.data, min(depth, K - k),
-                              a.ctypes.data + 4 * ((first + done) * row_step + k * step), a_step,
-                              b.ctypes.data + 4 * (p * K + k) * width, width, to + 4 * done * to_step, to_step,
-                              1 if k > 0 else 0))
-            if not whole:
-                for i in range(height if k + depth >= K else 0):
-                    for lane in range(count):
-                        c[first + i, p * width + lane] = edge[i, lane]
+        for k in range(0, K, depth):
+            for p in range(panel, last):
+                count = min(width, N - p * width)
+                whole = count == width or count == width // 2           # else the tile would write beyond the row
+                to, to_step = (c.ctypes.data + 4 * (first * N + p * width), N) if whole else (edge.ctypes.data, width)
+                chosen = tile if count > width // 2 else narrow_tile
+                for part in range(parts):
+                    done = height * part // parts
+                    rows = height * (part + 1) // parts - done
+                    call(chosen, (rows, 1, table.ctypes.data, table.ctypes.data, min(depth, K - k),
+                                  a.ctypes.data + 4 * ((first + done) * row_step + k * step), a_step,
+                                  b.ctypes.data + 4 * (p * K + k) * width, width, to + 4 * done * to_step, to_step,
+                                  1 if k > 0 else 0))
+                if not whole and k + depth >= K:
+                    for i in range(height):
+                        for lane in range(count):
+                            c[first + i, p * width + lane] = edge[i, lane]
