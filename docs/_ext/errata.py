@@ -10,7 +10,8 @@ from minicv.experiments import catalog
 
 def page(notebooks, titles):
     """All entries of all chapters."""
-    texts = {path: "\n".join(lessons.text_of(cell) for cell in lessons.load(path)["cells"]) for path in notebooks}
+    texts = {path: lessons.boxed("\n".join(lessons.text_of(cell) for cell in lessons.load(path)["cells"]))
+             for path in notebooks}
     head = ("# Where notes, papers and code differ\n\n"
             "Lecture notes are short, papers leave things out, and libraries settle on conventions. Each difference "
             "that matters for the result is a boxed remark in a lesson, and the experiment named beside it shows what "
@@ -32,11 +33,8 @@ def _chapter(n, title, texts):
 def _entry(id, entry, texts):
     run = entry.shown_by
     shown = f"[`{run}`](#run-{run})" if run in catalog.load() else f"`{run}`"
-    remark = next((lesson for lesson, text in texts.items() if _boxed(id, text)), None)
-    place = f"remark in {lessons.anchor(remark, 'remark-' + id.replace('.', '-'))}, " if remark else ""
+    anchor = "remark-" + id.replace(".", "-")
+    remark = next((lesson for lesson, text in texts.items() if f'id="{anchor}"' in text), None)
+    place = f"remark in {lessons.anchor(remark, anchor)}, " if remark else ""
     return (f"\n**{id}.** *Often written:* {systems.plain(entry.said)}.\n\n> {systems.plain(entry.holds)}.\n\n"
             f"{{.where}}\n{place}shown by {shown}\n")
-
-
-def _boxed(id, text):
-    return f'id="remark-{id.replace(".", "-")}"' in lessons.boxed(text)

@@ -57,9 +57,14 @@ def place(name):
         value = functools.reduce(getattr, rest, module)
     except AttributeError:
         return None
-    value = inspect.unwrap(getattr(value, "fget", None) or value)
+    return defined(getattr(value, "fget", None) or value)
+
+
+def defined(value):
+    """(file, name in it) of the definition of an object; None where it is not ours."""
+    value = inspect.unwrap(value)
     home, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not (isinstance(home, str) and home.startswith("minicv") and qualified):
+    if not (isinstance(home, str) and home.split(".")[0] == "minicv" and isinstance(qualified, str)):
         return None
     file = Path(inspect.getfile(importlib.import_module(home))).relative_to(ROOT).as_posix()
     return (file, qualified) if qualified in definitions(file) else None

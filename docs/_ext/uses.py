@@ -6,7 +6,7 @@ import importlib
 import inspect
 from pathlib import Path
 
-from sources import ROOT, definitions
+from sources import ROOT, defined
 
 
 def imported(tree, package=""):
@@ -55,15 +55,8 @@ def _value(node, names):
 
 
 def where(value):
-    """(file, qualified name) of the definition of an object of minicv, or None."""
-    if type(value).__name__ == "Experiment":
-        value = value.function
-    value = inspect.unwrap(value) if callable(value) else value
-    home, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not (isinstance(home, str) and home.split(".")[0] == "minicv" and isinstance(name, str)):
-        return None
-    file = Path(inspect.getfile(importlib.import_module(home))).relative_to(ROOT).as_posix()
-    return (file, name) if name in definitions(file) else None
+    """(file, qualified name) of the definition of an object of minicv, or None; an experiment is its function."""
+    return defined(value.function if type(value).__name__ == "Experiment" else value)
 
 
 @functools.cache
