@@ -71,16 +71,14 @@ def attention_player(weights, *, labels=None, queries=None, keys=None, title="at
     top = weights.max()
     labels = [f"head {k + 1}" for k in range(len(weights))] if labels is None else labels
     options = {"interval": 800, "title": title, "labels": labels, **options}
-    if weights[0].size > CELLS:
-        frames = [plot_attention(w, queries=queries, keys=keys, top=top).figure for w in weights]
-        player = Player(frames, **options)
-    else:
+    if weights[0].size <= CELLS:
         ax = plot_attention(0 * weights[0], queries=queries, keys=keys, top=top)
-        overlay, frames = Overlay(ax.figure), [ax.figure]
+        overlay = Overlay(ax.figure)
         names = [list(range(n)) if given is None else given
                  for n, given in zip(weights.shape[1:], (queries, keys), strict=True)]
-        player = Player([overlay.frame(_cells(overlay, ax, w, top, *names)) for w in weights], background=ax.figure,
-                        **options)
+        return overlay.player([_cells(overlay, ax, w, top, *names) for w in weights], **options)
+    frames = [plot_attention(w, queries=queries, keys=keys, top=top).figure for w in weights]
+    player = Player(frames, **options)
     for frame in frames:
         plt.close(frame)
     return player

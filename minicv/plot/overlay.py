@@ -7,6 +7,8 @@ import html
 
 import numpy as np
 
+from .player import Player
+
 STEP = 0.8              # points; shorter steps of a line are left out
 
 
@@ -72,3 +74,11 @@ class Overlay:
     def frame(self, shapes):
         """One frame of a player whose background is the figure."""
         return document(self.width, self.height, shapes)
+
+    def player(self, frames, **options):
+        """A `Player` of frames, each some shapes, over the figure, which is closed."""
+        import matplotlib.pyplot as plt
+
+        player = Player([self.frame(shapes) for shapes in frames], background=self.figure, **options)
+        plt.close(self.figure)
+        return player

@@ -5,7 +5,6 @@ import numpy as np
 from ..errors import ArgError, ShapeError
 from .contours import plot_contours
 from .overlay import Overlay, shape
-from .player import Player
 from .style import PALETTE, figure_style
 
 DASHES = (None, "5 2", "1 2", "6 2 1 2")            # told apart without colour, too
@@ -55,11 +54,9 @@ def paths_player(*landscapes, steps=None, frames=12, title="Paths of optimizers"
     for ax, landscape, even in zip(axes[0], landscapes, np.broadcast_to(log, len(landscapes)), strict=True):
         _background(ax, *landscape, levels, bool(even))
     overlay = Overlay(figure)
-    drawn = [overlay.frame(_paths(overlay, axes[0], landscapes, t, steps)) for t in steps]
-    player = Player(drawn, title=title, background=figure, labels=[_label(walks, t) for t in steps],
-                    **{"interval": 700, "width": round(96 * figure.get_figwidth()), **options})
-    plt.close(figure)
-    return player
+    return overlay.player([_paths(overlay, axes[0], landscapes, t, steps) for t in steps], title=title,
+                          labels=[_label(walks, t) for t in steps],
+                          **{"interval": 700, "width": round(96 * figure.get_figwidth()), **options})
 
 
 def _points(points):
@@ -81,7 +78,8 @@ def _background(ax, f, xlim, ylim, paths, levels, log):
         ax.set_title(*paths)
         return
     for k, name in enumerate(paths):
-        ax.plot([], [], color=PALETTE[k], linestyle="-" if k == 0 else (0, tuple(map(float, DASHES[k % 4].split()))),
+        dashes = DASHES[k % len(DASHES)]
+        ax.plot([], [], color=PALETTE[k], linestyle=(0, tuple(map(float, dashes.split()))) if dashes else "-",
                 label=name)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(paths), frameon=False)
 
@@ -92,7 +90,7 @@ def _paths(overlay, axes, landscapes, t, steps):
         for k, (name, points) in enumerate(paths.items()):
             points = _points(points)[:t + 1]
             yield overlay.line(ax, _within(points, xlim, ylim), stroke=PALETTE[k], stroke_width=1.3,
-                               stroke_dasharray=DASHES[k % 4])
+                               stroke_dasharray=DASHES[k % len(DASHES)])
             for s in sorted({s for s in steps if s < len(points)} | {len(points) - 1}):
                 (x, y), value = points[s], f(points[s:s + 1])[0]
                 if (points[s] == _within(points[s], xlim, ylim)).all():

@@ -3,7 +3,6 @@
 import numpy as np
 
 from .overlay import Overlay, shape
-from .player import Player
 from .style import PALETTE, figure_style
 
 SHAPES = ("circles", "squares")
@@ -50,9 +49,7 @@ def boosting_player(model, x, y, *, class_names=None, axis_names=("$x_1$", "$x_2
     wrong = model.predict(x) != y
     drawn.append(_vote(overlay, ax, model) + marks(weights[0], model.decision_function(x), wrong))
     labels.append(f"the weighted vote of {len(model.estimators_)} stumps: {len(x) - wrong.sum()} of {len(x)} are right")
-    plt.close(figure)
-    return Player([overlay.frame(shapes) for shapes in drawn], title=title, labels=labels, background=figure,
-                  **{"interval": 1800, "width": 500, **options})
+    return overlay.player(drawn, title=title, labels=labels, **{"interval": 1800, "width": 500, **options})
 
 
 def _marks(overlay, ax, x, y, weight, names, votes, wrong):

@@ -6,8 +6,9 @@ from ..errors import ArgError, ShapeError
 from ..geometry import box_iou, check_boxes
 from .images import show_image
 from .overlay import Overlay, shape, words
-from .player import Player
 from .style import PALETTE, figure_style
+
+LOOKS = {"interval": 1500, "width": 460}
 
 
 def nms_player(boxes, scores, threshold=0.5, *, image=None, title="Non-maximum suppression", **options):
@@ -40,7 +41,7 @@ def nms_player(boxes, scores, threshold=0.5, *, image=None, title="Non-maximum s
     overlay, ax = _canvas(boxes, image)
     drawn, labels = zip(*_steps(overlay, ax, boxes, scores, threshold, image is not None),
                         strict=True)
-    return _player(overlay, drawn, labels, title, options)
+    return overlay.player(drawn, title=title, labels=list(labels), **LOOKS | options)
 
 
 def _steps(overlay, ax, boxes, scores, threshold, pictured):
@@ -59,7 +60,7 @@ def _steps(overlay, ax, boxes, scores, threshold, pictured):
             halo = [overlay.box(ax, boxes[i], stroke="#fff", stroke_width=look["stroke_width"] + 2) for i in some]
             drawn += halo * pictured + [overlay.box(ax, boxes[i], title=told[i], pointer_events="stroke", **look)
                                         for i in some]
-        return overlay.frame(drawn + _scores(overlay, ax, boxes, scores, kept))
+        return drawn + _scores(overlay, ax, boxes, scores, kept)
 
     yield frame(), f"{len(boxes)} boxes, threshold {threshold:g}"
     while left:
@@ -104,13 +105,13 @@ def windows_player(image, boxes, passed, *, found=None, most=60, title="The wind
     for stage in range(passed.max() + 1):
         left = np.flatnonzero(passed >= stage)
         some = left[np.linspace(0, len(left) - 1, min(most, len(left))).round().astype(int)]
-        drawn.append(overlay.frame([_outlines(overlay, ax, boxes[some], PALETTE[1], 1)]))
+        drawn.append([_outlines(overlay, ax, boxes[some], PALETTE[1], 1)])
         labels.append(f"after {stage} stages: {len(left):,} of {len(boxes):,} windows are left "
                       f"({len(left) / len(boxes):.2%})" + (f", {len(some)} are drawn" if len(some) < len(left) else ""))
     if found is not None:
-        drawn.append(overlay.frame([_outlines(overlay, ax, np.reshape(found, (-1, 4)), PALETTE[5], 3)]))
+        drawn.append([_outlines(overlay, ax, np.reshape(found, (-1, 4)), PALETTE[5], 3)])
         labels.append(f"windows that overlap are averaged: {len(found)} detections")
-    return _player(overlay, drawn, labels, title, options)
+    return overlay.player(drawn, title=title, labels=labels, **LOOKS | options)
 
 
 def _outlines(overlay, ax, boxes, color, width):
@@ -134,12 +135,3 @@ def _canvas(boxes, image):
     show_image(np.ones((1, size[1], size[0])) if image is None else image, ax=ax)
     ax.set(aspect="auto")
     return Overlay(figure), ax
-
-
-def _player(overlay, drawn, labels, title, options):
-    import matplotlib.pyplot as plt
-
-    player = Player(drawn, title=title, labels=list(labels), background=overlay.figure,
-                    **{"interval": 1500, "width": 460, **options})
-    plt.close(overlay.figure)
-    return player

@@ -6,7 +6,6 @@ from ..errors import ArgError
 from ..metrics.detection import step_table
 from .boxes import show_boxes
 from .overlay import Overlay, shape
-from .player import Player
 from .precision_recall import plot_precision_recall
 from .style import PALETTE, figure_style
 
@@ -50,14 +49,12 @@ def threshold_player(prediction, target, *, label=0, threshold=0.5, image=None, 
     if interpolation is None:
         right.get_legend().remove()
     overlay = Overlay(figure)
-    drawn = [overlay.frame([*_kept(overlay, left, boxes[:k], rows), *_points(overlay, right, curve, rows, k)])
+    drawn = [[*_kept(overlay, left, boxes[:k], rows), *_points(overlay, right, curve, rows, k)]
              for k in range(len(rows) + 1)]
-    plt.close(figure)
     labels = ["threshold above all scores: nothing is kept"] + [
         f"threshold {row['score']:.2f}: {row['tp']} right, {row['fp']} wrong, precision {row['precision']:.2f}, "
         f"recall {row['recall']:.2f}" for row in rows]
-    return Player(drawn, title=title, labels=labels, background=figure,
-                  **{"interval": 1200, "width": 640, **options})
+    return overlay.player(drawn, title=title, labels=labels, **{"interval": 1200, "width": 640, **options})
 
 
 def _scene(ax, image, objects, boxes):

@@ -142,6 +142,11 @@ def bowl(points):
 WALK = np.array([[2.0, 1.0], [1.0, -0.5], [0.5, 0.25], [0.25, 0.0]])
 
 
+def test_more_paths_than_dashes_start_again_with_a_whole_line():
+    player = paths_player((bowl, (-3, 3), (-2, 2), {f"path {k}": WALK for k in range(5)}), steps=[2])
+    assert player.frames[-1].count("<polyline") == 5 and player.frames[-1].count("stroke-dasharray") == 3
+
+
 def test_paths_grow_step_by_step_and_tell_their_values():
     player = paths_player((bowl, (-3, 3), (-2, 2), {"SGD": WALK, "other": WALK[:2]}), steps=[0, 2, 3])
     assert player.labels == ["after 0 steps: SGD f = 8, other f = 8", "after 2 steps: SGD f = 0.5, other f = 2",
