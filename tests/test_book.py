@@ -268,3 +268,11 @@ def test_glossary_terms_are_sorted_and_each_leads_to_a_lesson():
 @pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="no built book: run `make book`")
 def test_the_built_book_has_no_broken_and_no_outside_references():
     assert check_links.faults(HTML) == []
+
+
+@pytest.mark.parametrize("text, said", [
+    ("# A heading\n\nWords that are no caption.", "A heading"),
+    ("## A heading\n\n**Figure 2.1 (what\nis seen).** More.", "Figure 2.1 (what is seen)"),
+    ("**Figure (one).**\n\n### The next\n\nText.", "The next"), ("Text.", "")])
+def test_a_picture_is_described_by_the_last_caption_or_heading_above_it(text, said):
+    assert lessons.caption_of(text) == said

@@ -134,6 +134,6 @@ def _labelled(match, lesson, notes):
 
 def caption_of(text):
     """What the pictures below a cell of text show: its last bold words about a figure, or its last heading."""
-    found = re.findall(r"\*\*(Figures?\b.*?)\*\*|^#+ (.+)$", text, re.M | re.S)
+    found = re.findall(r"\*\*(Figures?\b.*?)\*\*|^#+ ([^\n]+)$", text, re.M | re.S)
     said = [re.sub(r"\s+", " ", figure or heading).strip(" .:") for figure, heading in found]
     return re.sub(r"[$`*\\]", "", said[-1]) if said else ""
